@@ -1,0 +1,34 @@
+"""What every test gets: hypothesis profiles, a clean environment, the counts told at the end."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.counts import ASKED, HAMMER, summary
+
+# No deadline: two shared cores say nothing about one example's time.
+settings.register_profile("default", max_examples=25, deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.register_profile(
+    "hammer",
+    max_examples=2_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("hammer" if HAMMER else "default")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the settings and the home of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith("BAL_") and name != "BAL_HAMMER":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("BAL_HOME", str(tmp_path / "home"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which share of the full counts was run."""
+    if ASKED:
+        terminalreporter.write_line(summary())
