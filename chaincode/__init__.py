@@ -1,0 +1,1 @@
+"""The contracts of the ledger and the one Merkle implementation; standard library only, deterministic."""
