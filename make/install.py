@@ -81,7 +81,7 @@ def pip(arguments: list[str | Path], total: int) -> None:
                 count += 1
                 if count % STEP == 0:
                     print(f"  {count}/{total} read", flush=True)
-            elif line.startswith("Installing collected packages"):
+            elif total > 1 and line.startswith("Installing collected packages"):
                 print("  installing", flush=True)
     if process.returncode:
         sys.stderr.writelines(said[-40:])
@@ -114,6 +114,7 @@ def install_project() -> None:
         return
     for old in VENV.glob(".installed-project-*"):
         old.unlink()
+    print("Putting the project itself into .venv (nothing is downloaded)", flush=True)
     pip(["--no-deps", "--no-build-isolation", "--editable", "."], 1)
     done.touch()
 
