@@ -100,7 +100,8 @@ class Anchor:
             raise ContractError("malformed", "size of an anchor is an integer")
         if not 1 <= self.size <= MAX_SIZE:
             raise ContractError("size", f"an anchor stands for 1 to {MAX_SIZE} leaves, not {self.size}")
-        if not isinstance(self.counts, Mapping) or not isinstance(self.rules, Mapping):
+        members: tuple[object, object] = (self.counts, self.rules)
+        if not all(isinstance(member, Mapping) for member in members):
             raise ContractError("malformed", "counts and rules of an anchor are objects by source")
         if len(self.counts) > MAX_SOURCES:
             raise ContractError("size", f"an anchor names at most {MAX_SOURCES} sources")

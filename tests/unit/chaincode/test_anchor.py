@@ -74,7 +74,7 @@ def test_the_hash_is_over_the_canonical_form() -> None:
         ({"root": "AB" * 32}, "malformed"),
         ({"root": "ab" * 31}, "malformed"),
         ({"root": "ab" * 32 + "\n"}, "malformed"),
-        ({"root": "٠" * 64}, "malformed"),
+        ({"root": "\u0660" * 64}, "malformed"),
         ({"first": "2019-02-29T12:30:00.000000Z"}, "malformed"),
         ({"first": "2019-09-13T12:30:00Z"}, "malformed"),
         ({"first": "2019-09-13T24:00:00.000000Z"}, "malformed"),

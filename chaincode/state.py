@@ -1,0 +1,66 @@
+"""Keys of the world state and reading and writing of its records, which are canonical JSON objects."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from chaincode import canonical
+from chaincode.errors import ContractError
+from chaincode.stub import Stub
+
+
+def log_key(log: str) -> str:
+    """Return the key of a log's registration."""
+    return f"log/{log}"
+
+
+def source_key(source: str) -> str:
+    """Return the key of a source's registration."""
+    return f"source/{source}"
+
+
+def head_key(log: str) -> str:
+    """Return the key of a log's head."""
+    return f"head/{log}"
+
+
+def anchor_key(log: str, seq: int) -> str:
+    """Return the key of an anchor; 20 digits, so that keys sort as sequence numbers do."""
+    return f"anchor/{log}/{seq:020d}"
+
+
+def record(value: bytes) -> dict[str, object]:
+    """Return the record a key holds."""
+    decoded = canonical.decode(value)
+    if not isinstance(decoded, dict):
+        raise ContractError("malformed", "the state holds no record: it was not written by this contract")
+    return cast("dict[str, object]", decoded)
+
+
+async def read(stub: Stub, key: str) -> dict[str, object] | None:
+    """Return the record at `key`, None where there is none."""
+    value = await stub.get_state(key)
+    return None if value is None else record(value)
+
+
+async def write(stub: Stub, key: str, value: dict[str, object]) -> None:
+    """Write a record at `key`."""
+    await stub.put_state(key, canonical.encode(value))
+
+
+async def read_log(stub: Stub, log: str) -> dict[str, object]:
+    """Return the registration of `log`, else raise ContractError (unknown_log)."""
+    found = await read(stub, log_key(log))
+    if found is None:
+        raise ContractError("unknown_log", f"log {log} is not registered: RegisterLog comes first")
+    return found
+
+
+async def read_source(stub: Stub, source: str) -> dict[str, object]:
+    """Return the registration of `source`, else raise ContractError (unknown_source)."""
+    found = await read(stub, source_key(source))
+    if found is None:
+        raise ContractError(
+            "unknown_source", f"source {source} is not registered: RegisterSource comes first"
+        )
+    return found
