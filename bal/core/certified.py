@@ -1,0 +1,75 @@
+"""Certified batches: stored, anchored, ready to be handed out with a certificate for every entry."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bal.core.address import Address
+from bal.core.commitment import Commitment
+from bal.core.entry import Entry, StoredEntry, canonical, leaves
+from chaincode.merkle import Tree
+
+CERTIFICATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CertifiedBatch:
+    """A batch under its commitment, as publishers take it. Erased entries are `None`; their leaves remain."""
+
+    commitment: Commitment
+    entries: Sequence[Entry | None]
+    salts: Sequence[bytes]
+    leaves: Sequence[bytes]
+
+    @classmethod
+    def of_rows(cls, commitment: Commitment, rows: Sequence[StoredEntry]) -> "CertifiedBatch":
+        """Build one from a whole batch's rows, none of them erased."""
+        entries = [row.entry for row in rows]
+        salts = [row.salt for row in rows]
+        return cls(commitment, entries, salts, leaves(entries, salts))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The RFC 9162 tree over the leaves."""
+        return Tree(self.leaves)
+
+    @cached_property
+    def _hex_levels(self) -> list[list[str]]:
+        return [[node.hex() for node in level] for level in self.tree.levels]
+
+    @cached_property
+    def _anchor_text(self) -> str:
+        return json.dumps(self.commitment.to_json(), separators=(",", ":"))
+
+    def address(self, index: int) -> Address:
+        """Return the address of the entry at `index`."""
+        return Address(self.commitment.anchor.log, self.commitment.anchor.seq, index)
+
+    def certificate(self, index: int) -> str:
+        """Return the certificate (design, section 5) of the entry at `index` as one line of JSON without white space.
+
+        Raises `KeyError` for an erased entry.
+        """
+        entry = self.entries[index]
+        if entry is None:
+            raise KeyError(index)
+        path, place = [], index
+        for level in self._hex_levels[:-1]:
+            sibling = place ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
+            place >>= 1
+        proof = '","'.join(path)
+        proof = f'["{proof}"]' if path else "[]"
+        anchor = self.commitment.anchor
+        return (
+            f'{{"version":{CERTIFICATE_VERSION},"address":"{anchor.log}:{anchor.seq}:{index}","entry":{canonical(entry).decode()},'
+            f'"salt":"{self.salts[index].hex()}","tree_size":{anchor.size},"path":{proof},"anchor":{self._anchor_text}}}'
+        )
+
+    def certificates(self, sources: frozenset[str] | None = None) -> Iterator[tuple[int, Entry, str]]:
+        """Yield (index, entry, certificate) of every entry there is, in order, of `sources` or of all."""
+        for index, entry in enumerate(self.entries):
+            if entry is not None and (sources is None or entry.source in sources):
+                yield index, entry, self.certificate(index)

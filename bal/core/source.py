@@ -1,0 +1,52 @@
+"""Sources: who may send, how their documents are read, and where their readings go."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bal.core.names import check_name
+from bal.core.quality import QualityRules
+from bal.core.topics import TopicMapping
+
+Output = Literal["jsonl", "mqtt", "mqtt-flat"]
+PointFrom = Literal["usage-point", "meter"]
+
+
+class Source(BaseModel):
+    """A source's registration as in force from `recorded_at` on. A change is recorded as a new one, never in place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    lane: str
+    """The lane all its messages go through, whatever door they come in by."""
+    organisation: str = ""
+    """The ledger organisation it is registered under; empty until it is."""
+    identities: tuple[str, ...] = ()
+    """Certificate common names or user names that may send as this source; empty means its own name only."""
+    point_from: PointFrom = "usage-point"
+    """Which identifier the pseudonym is made from where a document has both."""
+    time_zone: str | None = None
+    """IANA zone in which times without an offset are read; none refuses such times."""
+    rules: QualityRules = Field(default_factory=QualityRules)
+    topics: tuple[TopicMapping, ...] = ()
+    """Foreign topics of its own that stand for its own `bal/{source}/…` topics."""
+    outputs: tuple[Output, ...] = ("jsonl",)
+    suspended: bool = False
+    recorded_at: int = 0
+    """Microseconds UTC."""
+
+    @field_validator("name", "lane")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return check_name(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane and the log it writes now."""
+
+    name: str
+    log: str
+    opened_at: int = field(default=0)

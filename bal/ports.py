@@ -1,0 +1,382 @@
+"""What the pipeline, the gateway and the audit need of the world, in the verbs of the domain.
+
+Adapters are native to their engine; one behaviour suite per port runs over every adapter.
+"""
+
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from bal.core.address import Address
+from bal.core.batch import SealedBatch
+from bal.core.certified import CertifiedBatch
+from bal.core.commitment import Commitment
+from bal.core.entry import Erasure, StoredEntry
+from bal.core.message import Message, Receipt, Rejection
+from bal.core.reading import Reading
+from bal.core.source import Lane, Source
+from chaincode.anchor import Anchor
+
+
+class Clock(Protocol):
+    """Time, so that a simulation can own it."""
+
+    def now(self) -> int:
+        """Return the time of day, microseconds UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        ...
+
+
+class Random(Protocol):
+    """Chance, so that a simulation can own it."""
+
+    def bytes(self, count: int) -> bytes:
+        """Return `count` random bytes fit for keys."""
+        ...
+
+
+class Task(Protocol):
+    """Something running beside."""
+
+    def cancel(self) -> object:
+        """Ask it to end."""
+        ...
+
+
+class Tasks(Protocol):
+    """Work beside, so that a simulation can own its order."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Task:
+        """Run `work` beside; an error it raises is kept and raised by the service as a whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedPart:
+    """Some consecutive outcomes of one message, leaves computed."""
+
+    readings: Sequence[Reading]
+    salts: Sequence[bytes]
+    leaves: Sequence[bytes]
+    rejections: Sequence[tuple[int, Rejection]]
+    """(ordinal of the outcome in the message, rejection)."""
+    duplicates: int
+    outcomes: int
+    """How many outcomes of the message are dealt with once this part is, counted from its beginning."""
+
+
+class Normaliser(Protocol):
+    """Turns messages into readings."""
+
+    def normalise(
+        self, message: Message, source: Source, received_at: int, seed: bytes, skip: int
+    ) -> AsyncIterator[NormalisedPart]:
+        """Yield the outcomes of `message` from number `skip` on, in document order, in parts.
+
+        The last outcome's part always comes, also when nothing remains after `skip`. Raises `Unreadable` before
+        anything is yielded when the message cannot be read as a whole.
+        """
+        ...
+
+
+class BatchRecord(NamedTuple):
+    """What the SCD keeps of a batch besides its rows."""
+
+    anchor: Anchor
+    tile_roots: tuple[bytes, ...]
+    sealed_at: int
+    commitment: Commitment | None
+    """Present once the batch is marked anchored."""
+    published: bool
+
+
+class Tile(NamedTuple):
+    """Up to 256 consecutive leaves of a batch."""
+
+    first: int
+    leaves: tuple[bytes, ...]
+
+
+class ReadingQuery(NamedTuple):
+    """Which readings; `None` is any. Times are microseconds UTC, `start` included, `end` not."""
+
+    source: str
+    point: str | None = None
+    quantity: str | None = None
+    start: int | None = None
+    end: int | None = None
+    history: bool = False
+    """True: every revision and repetition, oldest first; False: what is in force, once."""
+    anchored_only: bool = False
+    limit: int | None = None
+    after: tuple[Any, ...] | None = None
+    """Where the page before ended (`StoredReading.position`)."""
+
+
+class StoredReading(NamedTuple):
+    """A reading as a query shows it: its first address among equal ones, and what is needed to go on from there."""
+
+    address: Address
+    reading: Reading
+    anchored: bool
+    position: tuple[Any, ...]
+
+
+class ErasureNote(NamedTuple):
+    """The SCD's note that a row was erased, and the address of the anchored entry that says so."""
+
+    target: Address
+    noted_at: Address
+    entry: Erasure
+    salt: bytes
+
+
+class Store(Protocol):
+    """The Shared Customer Database, writing side and reading side. Raises `StoreFailed` when it cannot."""
+
+    # --- registry -----------------------------------------------------------------------------------------------
+    async def record_source(self, source: Source) -> None:
+        """Record a registration; the one before stays on record."""
+        ...
+
+    async def sources(self) -> list[Source]:
+        """Return the registration in force of every source, by name."""
+        ...
+
+    async def source_history(self, name: str) -> list[Source]:
+        """Return every registration of a source, oldest first."""
+        ...
+
+    async def record_lane(self, lane: Lane) -> None:
+        """Record that `lane` writes `lane.log` from now on."""
+        ...
+
+    async def lanes(self) -> list[Lane]:
+        """Return every lane with the log it writes now."""
+        ...
+
+    async def logs(self) -> list[str]:
+        """Return every log ever opened, oldest first."""
+        ...
+
+    # --- write path -----------------------------------------------------------------------------------------------
+    async def receipt(self, source: str, digest: bytes) -> Receipt | None:
+        """Return what is known of a message: complete, of progress, or nothing."""
+        ...
+
+    async def append_batch(self, batch: SealedBatch) -> None:
+        """Make a batch and its receipts durable as one thing. `LaneLost` when (log, seq) is taken."""
+        ...
+
+    async def last_batch(self, log: str) -> BatchRecord | None:
+        """Return the newest batch of a log."""
+        ...
+
+    async def mark_anchored(self, commitments: Sequence[Commitment]) -> None:
+        """Record what the ledger says of these batches; again is no harm."""
+        ...
+
+    async def mark_published(self, log: str, seq: int) -> None:
+        """Record that every output acknowledged the batch; again is no harm."""
+        ...
+
+    async def unanchored(self, log: str) -> list[Anchor]:
+        """Return the anchors of batches not marked anchored, in sequence."""
+        ...
+
+    async def unpublished(self, log: str) -> list[int]:
+        """Return the sequence numbers of batches not marked published, in order."""
+        ...
+
+    async def certified_batch(self, log: str, seq: int) -> CertifiedBatch:
+        """Return an anchored batch for publishing. `NotFound`, `NotYetAnchored`."""
+        ...
+
+    async def forget_receipts(self, before: int) -> int:
+        """Drop complete receipts older than `before` (microseconds); return how many."""
+        ...
+
+    # --- erasure --------------------------------------------------------------------------------------------------
+    async def erase(self, note: ErasureNote, lookup: bytes) -> None:
+        """Remove row and salt of `note.target` beyond recovery from every file of the SCD, keeping the note.
+
+        `lookup` is a keyed digest of the erased reading's natural key, kept so that it is not accepted again.
+        """
+        ...
+
+    async def erased_lookups(self) -> set[bytes]:
+        """Return the keyed digests of everything erased."""
+        ...
+
+    async def erasures(self, log: str) -> list[ErasureNote]:
+        """Return the notes whose entry (`noted_at`) stands in `log`, in order."""
+        ...
+
+    # --- reading side ---------------------------------------------------------------------------------------------
+    async def batch(self, log: str, seq: int) -> BatchRecord:
+        """Return one batch record. `NotFound`."""
+        ...
+
+    def batches(self, log: str, first: int = 0) -> AsyncIterator[BatchRecord]:
+        """Yield the batch records of a log in sequence."""
+        ...
+
+    async def entry(self, address: Address) -> StoredEntry:
+        """Return one entry. `NotFound`, `Erased`."""
+        ...
+
+    async def entries(self, log: str, seq: int) -> list[StoredEntry]:
+        """Return every row that claims to belong to a batch, by index; more or fewer than its size if tampered with."""
+        ...
+
+    async def strays(self) -> list[Address]:
+        """Return the addresses of rows whose batch has no record."""
+        ...
+
+    async def tile(self, log: str, seq: int, number: int) -> Tile:
+        """Return a tile of a batch. `NotFound`."""
+        ...
+
+    async def proof_path(self, address: Address) -> list[bytes]:
+        """Return the RFC 9162 inclusion path of an address, reading one tile. `NotFound`."""
+        ...
+
+    def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
+        """Yield readings, newest timestamp first; with `history` oldest revision first within one natural key."""
+        ...
+
+
+class Quarantined(NamedTuple):
+    """One thing in quarantine. `fragment` is there only when asked for."""
+
+    id: int
+    source: str
+    digest: bytes
+    ordinal: int
+    """Which outcome of the message; -1 for the message as a whole."""
+    reason: str
+    where: str
+    code: str
+    quarantined_at: int
+    fragment: bytes | None = None
+
+
+class Quarantine(Protocol):
+    """Keeps what was refused, bytes encrypted under the operator's key, outside the SCD."""
+
+    async def put(
+        self, source: str, digest: bytes, rejections: Iterable[tuple[int, Rejection]], now: int
+    ) -> None:
+        """Make rejections of a message durable; the same message again adds nothing."""
+        ...
+
+    async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Quarantined]:
+        """Return what was refused, oldest first, from id `after` on (not included), without bytes."""
+        ...
+
+    async def open(self, id: int) -> Quarantined:  # noqa: A002 - the column's name
+        """Return one with its bytes, for the operator only. `NotFound`."""
+        ...
+
+
+class Ledger(Protocol):
+    """The permissioned ledger and the certification contract on it.
+
+    Raises `LedgerUnavailable` (nothing submitted), `LedgerOutcomeUnknown` (submitted, read to settle), `LedgerRefused`
+    (for good, with the contract's code), `LedgerAltered`.
+    """
+
+    kind: str
+    channel: str
+    organisation: str
+
+    async def register_log(self, log: str) -> None:
+        """Register a log for this organisation; again by its owner is no harm."""
+        ...
+
+    async def register_source(self, source: str) -> None:
+        """Register a source for this organisation; again by its owner is no harm."""
+        ...
+
+    async def set_rules(self, source: str, digest: str) -> None:
+        """Put the digest (hex SHA-256) of a source's quality rules on the ledger."""
+        ...
+
+    async def suspend_source(self, source: str, *, suspended: bool, why: str) -> None:
+        """Suspend a source or lift its suspension."""
+        ...
+
+    async def suspended(self, source: str) -> bool:
+        """Tell whether the ledger says a source is suspended. False for one it does not know."""
+        ...
+
+    async def anchor(self, anchors: Sequence[Anchor]) -> list[Commitment]:
+        """Commit 1 to 64 consecutive anchors of one log in one transaction.
+
+        Anchors that stand there already with the same content are answered with what the ledger says of them.
+        """
+        ...
+
+    async def head(self, log: str) -> Commitment | None:
+        """Return the newest anchor of a log, None for an empty one."""
+        ...
+
+    async def find(self, log: str, seq: int) -> Commitment | None:
+        """Return an anchor as the ledger holds it."""
+        ...
+
+    def anchors(self, log: str, first: int = 0) -> AsyncIterator[Commitment]:
+        """Yield the anchors of a log in sequence."""
+        ...
+
+    async def logs(self) -> list[str]:
+        """Return the logs that belong to this organisation, by name."""
+        ...
+
+    async def verify(self) -> None:
+        """Check the ledger's own structure as far as this peer can. `LedgerAltered`."""
+        ...
+
+
+class Publisher(Protocol):
+    """An output of certified readings."""
+
+    name: str
+
+    async def publish(self, batch: CertifiedBatch, sources: frozenset[str]) -> None:
+        """Hand out the certificates of `sources` in `batch` and return once they are acknowledged.
+
+        Called for one batch of a log after the other; after a crash again for the same batch. Raises `Unavailable` (try
+        again later) or `PublishRefused` (park that source).
+        """
+        ...
+
+
+class Delivery(Protocol):
+    """A message taken from an inbox and not yet acknowledged."""
+
+    message: Message
+
+    async def accept(self, receipt: Receipt) -> None:
+        """Tell the sender what became of it, then acknowledge to the broker: it is stored."""
+        ...
+
+    async def reject(self, receipt: Receipt) -> None:
+        """Tell the sender that nothing of it was accepted and why, then acknowledge: it is in quarantine."""
+        ...
+
+
+class Inbox(Protocol):
+    """A door messages come in by."""
+
+    def deliveries(self) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Connect and yield messages in order of receipt; what is not accepted or rejected comes again."""
+        ...

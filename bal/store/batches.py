@@ -1,0 +1,270 @@
+"""Batch records, tiles, marks and rows."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from bal.core.address import Address, AddressRange
+from bal.core.batch import SealedBatch
+from bal.core.certified import CertifiedBatch
+from bal.core.commitment import Commitment
+from bal.core.entry import Entry, Erasure, StoredEntry
+from bal.core.errors import Erased, LaneLost, NotFound, NotYetAnchored
+from bal.core.limits import TILE_LEAVES
+from bal.core.message import Receipt
+from bal.core.reading import Reading
+from bal.ports import BatchRecord, Tile
+from chaincode.anchor import Anchor
+from chaincode.merkle import path_through_tile, tile_roots
+
+HASH_BYTES = 32
+READING_COLUMNS = ",".join(Reading._fields)
+ERASURE_COLUMNS = ",".join(Erasure._fields)
+_INSERT_READING = f"INSERT INTO readings (log,seq,idx,{READING_COLUMNS},salt) VALUES ({','.join('?' * 16)})"  # noqa: S608 - constants
+_INSERT_ERASURE = f"INSERT INTO erasures (log,seq,idx,{ERASURE_COLUMNS},salt) VALUES ({','.join('?' * 10)})"  # noqa: S608 - constants
+_SELECT_BATCH = """SELECT b.anchor, b.tile_roots, b.sealed_at, a.detail, p.seq IS NOT NULL FROM batches b
+    LEFT JOIN marks a ON a.log = b.log AND a.state = 'anchored' AND a.seq = b.seq
+    LEFT JOIN marks p ON p.log = b.log AND p.state = 'published' AND p.seq = b.seq """
+
+
+def append_batch(db: sqlite3.Connection, batch: SealedBatch) -> None:
+    """Write record, tiles, rows and receipts of a batch. `LaneLost` when another writer took (log, seq)."""
+    log, seq, leaves = batch.log, batch.seq, batch.leaves
+    anchor = json.dumps(batch.anchor.to_json(), separators=(",", ":"))
+    try:
+        db.execute(
+            "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
+            (log, seq, anchor, b"".join(tile_roots(leaves)), batch.sealed_at),
+        )
+    except sqlite3.IntegrityError as error:
+        message = "another writer has stored a batch with this number"
+        raise LaneLost(message, subject=f"{log}:{seq}", remedy="let one worker run a lane") from error
+    db.executemany(
+        "INSERT INTO tiles VALUES (?, ?, ?, ?)",
+        [
+            (log, seq, number, b"".join(leaves[start : start + TILE_LEAVES]))
+            for number, start in enumerate(range(0, len(leaves), TILE_LEAVES))
+        ],
+    )
+    rows = list(zip(batch.entries, batch.salts, strict=True))
+    readings = [(log, seq, i, *entry, salt) for i, (entry, salt) in enumerate(rows) if type(entry) is Reading]
+    db.executemany(_INSERT_READING, readings)
+    if len(readings) < len(rows):
+        notes = [
+            (log, seq, i, *entry, salt) for i, (entry, salt) in enumerate(rows) if type(entry) is Erasure
+        ]
+        db.executemany(_INSERT_ERASURE, notes)
+    for receipt in batch.receipts:
+        db.execute(
+            "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)",
+            (receipt.source, receipt.digest, receipt.received_at, receipt.complete, _receipt_text(receipt)),
+        )
+
+
+def _receipt_text(receipt: Receipt) -> str:
+    return json.dumps(
+        {
+            "accepted": receipt.accepted,
+            "rejected": receipt.rejected,
+            "duplicates": receipt.duplicates,
+            "outcomes": receipt.outcomes,
+            "ranges": receipt.ranges,
+            "rejections": receipt.rejections,
+        },
+        separators=(",", ":"),
+    )
+
+
+def receipt(db: sqlite3.Connection, source: str, digest: bytes) -> Receipt | None:
+    """Return what is known of a message."""
+    row = db.execute(
+        "SELECT received_at, complete, detail FROM receipts WHERE source = ? AND digest = ?", (source, digest)
+    ).fetchone()
+    if row is None:
+        return None
+    detail = json.loads(row[2])
+    return Receipt(
+        source=source,
+        digest=digest,
+        accepted=detail["accepted"],
+        rejected=detail["rejected"],
+        duplicates=detail["duplicates"],
+        outcomes=detail["outcomes"],
+        ranges=tuple(AddressRange(*part) for part in detail["ranges"]),
+        rejections=tuple((reason, where) for reason, where in detail["rejections"]),
+        received_at=row[0],
+        complete=bool(row[1]),
+        known=bool(row[1]),
+    )
+
+
+def forget_receipts(db: sqlite3.Connection, before: int) -> int:
+    """Drop complete receipts older than `before`."""
+    return db.execute("DELETE FROM receipts WHERE received_at < ? AND complete", (before,)).rowcount
+
+
+def _record(row: tuple[str, bytes, int, str | None, int]) -> BatchRecord:
+    anchor_text, roots, sealed_at, detail, published = row
+    anchor = Anchor.from_json(json.loads(anchor_text))
+    commitment = Commitment(anchor, **_detail(detail)) if detail is not None else None
+    cut = tuple(roots[start : start + HASH_BYTES] for start in range(0, len(roots), HASH_BYTES))
+    return BatchRecord(anchor, cut, sealed_at, commitment, bool(published))
+
+
+def _detail(text: str) -> dict[str, Any]:
+    detail: dict[str, Any] = json.loads(text)
+    detail["suspended"] = tuple(detail["suspended"])
+    return detail
+
+
+def mark_anchored(db: sqlite3.Connection, commitments: Sequence[Commitment]) -> None:
+    """Record what the ledger says of batches."""
+    members = ("ledger", "channel", "tx_id", "block", "time", "organisation", "suspended")
+    db.executemany(
+        "INSERT OR IGNORE INTO marks VALUES (?, 'anchored', ?, ?)",
+        [
+            (c.anchor.log, c.anchor.seq, json.dumps({name: getattr(c, name) for name in members}))
+            for c in commitments
+        ],
+    )
+
+
+def mark_published(db: sqlite3.Connection, log: str, seq: int) -> None:
+    """Record that every output acknowledged a batch."""
+    db.execute("INSERT OR IGNORE INTO marks VALUES (?, 'published', ?, '')", (log, seq))
+
+
+def batch(db: sqlite3.Connection, log: str, seq: int) -> BatchRecord:
+    """Return one batch record."""
+    row = db.execute(_SELECT_BATCH + "WHERE b.log = ? AND b.seq = ?", (log, seq)).fetchone()
+    if row is None:
+        message = "there is no such batch"
+        raise NotFound(message, subject=f"{log}:{seq}")
+    return _record(row)
+
+
+def last_batch(db: sqlite3.Connection, log: str) -> BatchRecord | None:
+    """Return the newest batch of a log."""
+    row = db.execute(_SELECT_BATCH + "WHERE b.log = ? ORDER BY b.seq DESC LIMIT 1", (log,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def batch_page(db: sqlite3.Connection, log: str, first: int, count: int) -> list[BatchRecord]:
+    """Return up to `count` batch records from `first` on."""
+    rows = db.execute(
+        _SELECT_BATCH + "WHERE b.log = ? AND b.seq >= ? ORDER BY b.seq LIMIT ?", (log, first, count)
+    )
+    return [_record(row) for row in rows]
+
+
+def marked_up_to(db: sqlite3.Connection, log: str, state: str) -> int:
+    """Return the newest sequence number with a mark, -1 for none. Marks of a log are set in sequence."""
+    (seq,) = db.execute("SELECT max(seq) FROM marks WHERE log = ? AND state = ?", (log, state)).fetchone()
+    return -1 if seq is None else int(seq)
+
+
+def unanchored(db: sqlite3.Connection, log: str) -> list[Anchor]:
+    """Return the anchors of batches that bear no anchored mark, in sequence."""
+    after = marked_up_to(db, log, "anchored")
+    rows = db.execute("SELECT anchor FROM batches WHERE log = ? AND seq > ? ORDER BY seq", (log, after))
+    return [Anchor.from_json(json.loads(text)) for (text,) in rows]
+
+
+def unpublished(db: sqlite3.Connection, log: str) -> list[int]:
+    """Return the sequence numbers of batches that bear no published mark, in order."""
+    after = marked_up_to(db, log, "published")
+    return [
+        seq
+        for (seq,) in db.execute(
+            "SELECT seq FROM batches WHERE log = ? AND seq > ? ORDER BY seq", (log, after)
+        )
+    ]
+
+
+def entries(db: sqlite3.Connection, log: str, seq: int) -> list[StoredEntry]:
+    """Return every row that claims to belong to a batch, by index."""
+    sql = f"SELECT idx, salt, {READING_COLUMNS} FROM readings WHERE log = ? AND seq = ? ORDER BY idx"  # noqa: S608
+    make = Reading._make
+    found = [
+        StoredEntry(Address(log, seq, row[0]), make(row[2:]), row[1]) for row in db.execute(sql, (log, seq))
+    ]
+    sql = f"SELECT idx, salt, {ERASURE_COLUMNS} FROM erasures WHERE log = ? AND seq = ?"  # noqa: S608
+    notes = [
+        StoredEntry(Address(log, seq, row[0]), Erasure._make(row[2:]), row[1])
+        for row in db.execute(sql, (log, seq))
+    ]
+    return sorted(found + notes, key=lambda row: row.address.index) if notes else found
+
+
+def entry(db: sqlite3.Connection, address: Address) -> StoredEntry:
+    """Return one entry."""
+    kinds: tuple[tuple[str, str, type[Reading | Erasure]], ...] = (
+        ("readings", READING_COLUMNS, Reading),
+        ("erasures", ERASURE_COLUMNS, Erasure),
+    )
+    for table, columns, kind in kinds:
+        sql = f"SELECT salt, {columns} FROM {table} WHERE log = ? AND seq = ? AND idx = ?"  # noqa: S608
+        row = db.execute(sql, address).fetchone()
+        if row is not None:
+            return StoredEntry(address, kind._make(row[1:]), row[0])
+    if db.execute("SELECT 1 FROM erased WHERE address = ?", (str(address),)).fetchone():
+        message = "this entry has been erased"
+        raise Erased(message, subject=str(address))
+    message = "there is no such entry"
+    raise NotFound(message, subject=str(address), remedy="addresses are written log:seq:index")
+
+
+def strays(db: sqlite3.Connection) -> list[Address]:
+    """Return the addresses of rows whose batch has no record."""
+    sql = """SELECT r.log, r.seq, r.idx FROM {table} r WHERE NOT EXISTS
+             (SELECT 1 FROM batches b WHERE b.log = r.log AND b.seq = r.seq)"""
+    return [
+        Address(*row) for table in ("readings", "erasures") for row in db.execute(sql.format(table=table))
+    ]
+
+
+def tile(db: sqlite3.Connection, log: str, seq: int, number: int) -> Tile:
+    """Return one tile."""
+    row = db.execute(
+        "SELECT leaves FROM tiles WHERE log = ? AND seq = ? AND number = ?", (log, seq, number)
+    ).fetchone()
+    if row is None:
+        message = "there is no such tile"
+        raise NotFound(message, subject=f"{log}:{seq} tile {number}")
+    return Tile(number * TILE_LEAVES, _cut(row[0]))
+
+
+def _cut(blob: bytes) -> tuple[bytes, ...]:
+    return tuple(blob[start : start + HASH_BYTES] for start in range(0, len(blob), HASH_BYTES))
+
+
+def all_leaves(db: sqlite3.Connection, log: str, seq: int) -> list[bytes]:
+    """Return the stored leaves of a batch in order."""
+    rows = db.execute("SELECT leaves FROM tiles WHERE log = ? AND seq = ? ORDER BY number", (log, seq))
+    return [leaf for (blob,) in rows for leaf in _cut(blob)]
+
+
+def proof_path(db: sqlite3.Connection, address: Address) -> list[bytes]:
+    """Return the inclusion path of an address, reading its tile and the batch record."""
+    record = batch(db, address.log, address.seq)
+    if address.index >= record.anchor.size:
+        message = "there is no such entry"
+        raise NotFound(message, subject=str(address))
+    part = tile(db, address.log, address.seq, address.index // TILE_LEAVES)
+    return path_through_tile(part.leaves, record.tile_roots, address.index, record.anchor.size)
+
+
+def certified_batch(db: sqlite3.Connection, log: str, seq: int) -> CertifiedBatch:
+    """Return an anchored batch with `None` for what is erased."""
+    record = batch(db, log, seq)
+    if record.commitment is None:
+        message = "this batch has no anchor yet"
+        raise NotYetAnchored(message, subject=f"{log}:{seq}", remedy="ask again in a moment")
+    members: list[Entry | None] = [None] * record.anchor.size
+    salts = [b""] * record.anchor.size
+    for address, member, salt in entries(db, log, seq):
+        if address.index < record.anchor.size:
+            members[address.index] = member
+            salts[address.index] = salt
+    return CertifiedBatch(record.commitment, members, salts, all_leaves(db, log, seq))

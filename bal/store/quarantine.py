@@ -1,0 +1,104 @@
+"""The quarantine: what was refused, its bytes encrypted, in a file of its own."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bal.core.errors import Invalid, NotFound
+from bal.core.message import Rejection
+from bal.ports import Quarantined
+from bal.store.connection import Connections
+from bal.store.schema import PRAGMAS
+
+_NONCE_BYTES = 12
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS quarantine (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, digest BLOB NOT NULL, ordinal INTEGER NOT NULL,
+    reason TEXT NOT NULL, place TEXT NOT NULL, code TEXT NOT NULL, quarantined_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (source, digest, ordinal));
+"""
+_COLUMNS = "id, source, digest, ordinal, reason, place, code, quarantined_at"
+
+
+class SqliteQuarantine:
+    """The `Quarantine` port: AES-256-GCM (NIST SP 800-38D) under the operator's key, bound to the message it is of."""
+
+    def __init__(self, path: Path, key: bytes, *, read_only: bool = False) -> None:
+        self._cipher = AESGCM(key)
+        self._db = Connections(path, schema=_SCHEMA, pragmas=PRAGMAS, read_only=read_only)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._db.close()
+
+    async def put(
+        self, source: str, digest: bytes, rejections: Iterable[tuple[int, Rejection]], now: int
+    ) -> None:
+        """Make rejections of a message durable; the same message again adds nothing."""
+        rows = [
+            (
+                source,
+                digest,
+                ordinal,
+                r.reason,
+                r.where,
+                r.code,
+                now,
+                self._seal(source, digest, ordinal, r.fragment),
+            )
+            for ordinal, r in rejections
+        ]
+        if rows:
+            await self._db.write(_put, rows)
+
+    async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Quarantined]:
+        """Return what was refused, oldest first, from id `after` on (not included), without bytes."""
+        return await self._db.read(_list, source, after, limit)
+
+    async def open(self, id: int) -> Quarantined:  # noqa: A002 - the column's name
+        """Return one with its bytes. `NotFound`; `Invalid` when the file was altered or the key is another."""
+        found, sealed = await self._db.read(_get, id)
+        try:
+            fragment = self._cipher.decrypt(
+                sealed[:_NONCE_BYTES],
+                sealed[_NONCE_BYTES:],
+                _context(found.source, found.digest, found.ordinal),
+            )
+        except InvalidTag as error:
+            message = "this entry of the quarantine cannot be opened with this key"
+            raise Invalid(message, subject=str(id), remedy="use the home whose keys sealed it") from error
+        return found._replace(fragment=fragment)
+
+    def _seal(self, source: str, digest: bytes, ordinal: int, fragment: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, fragment, _context(source, digest, ordinal))
+
+
+def _context(source: str, digest: bytes, ordinal: int) -> bytes:
+    return b"\0".join((source.encode(), digest.hex().encode(), str(ordinal).encode()))
+
+
+def _put(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    db.executemany(
+        """INSERT OR IGNORE INTO quarantine (source, digest, ordinal, reason, place, code, quarantined_at, sealed)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        rows,
+    )
+
+
+def _list(db: sqlite3.Connection, source: str | None, after: int, limit: int) -> list[Quarantined]:
+    sql = f"SELECT {_COLUMNS} FROM quarantine WHERE id > ? AND (? IS NULL OR source = ?) ORDER BY id LIMIT ?"  # noqa: S608
+    return [Quarantined(*row) for row in db.execute(sql, (after, source, source, limit))]
+
+
+def _get(db: sqlite3.Connection, number: int) -> tuple[Quarantined, bytes]:
+    row = db.execute(f"SELECT {_COLUMNS}, sealed FROM quarantine WHERE id = ?", (number,)).fetchone()  # noqa: S608
+    if row is None:
+        message = "there is no such entry in the quarantine"
+        raise NotFound(message, subject=str(number))
+    return Quarantined(*row[:-1]), row[-1]

@@ -1,0 +1,147 @@
+"""The embedded Shared Customer Database: SQLite, durable on every commit, rows never changed."""
+
+# ruff: noqa: D102 - the port says what each method does
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from bal.core.address import Address
+from bal.core.batch import SealedBatch
+from bal.core.certified import CertifiedBatch
+from bal.core.commitment import Commitment
+from bal.core.entry import StoredEntry
+from bal.core.message import Receipt
+from bal.core.source import Lane, Source
+from bal.ports import BatchRecord, ErasureNote, ReadingQuery, StoredReading, Tile
+from bal.store import batches, erasure, readings, registry
+from bal.store.connection import Connections
+from bal.store.schema import PRAGMAS, SCHEMA
+from chaincode.anchor import Anchor
+
+PAGE = 256
+_SCRUB_ATTEMPTS = 50
+_SCRUB_PAUSE = 0.2
+
+
+class SqliteStore:
+    """The `Store` port over one SQLite file. Opened read-only it serves the reading verbs beside a running service."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._db = Connections(path, schema=SCHEMA, pragmas=PRAGMAS, read_only=read_only)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._db.close()
+
+    # --- registry
+    async def record_source(self, source: Source) -> None:
+        await self._db.write(registry.record_source, source)
+
+    async def sources(self) -> list[Source]:
+        return await self._db.read(registry.sources)
+
+    async def source_history(self, name: str) -> list[Source]:
+        return await self._db.read(registry.source_history, name)
+
+    async def record_lane(self, lane: Lane) -> None:
+        await self._db.write(registry.record_lane, lane)
+
+    async def lanes(self) -> list[Lane]:
+        return await self._db.read(registry.lanes)
+
+    async def logs(self) -> list[str]:
+        return await self._db.read(registry.logs)
+
+    # --- write path
+    async def receipt(self, source: str, digest: bytes) -> Receipt | None:
+        return await self._db.read(batches.receipt, source, digest)
+
+    async def append_batch(self, batch: SealedBatch) -> None:
+        await self._db.write(batches.append_batch, batch)
+
+    async def last_batch(self, log: str) -> BatchRecord | None:
+        return await self._db.read(batches.last_batch, log)
+
+    async def mark_anchored(self, commitments: Sequence[Commitment]) -> None:
+        await self._db.write(batches.mark_anchored, commitments)
+
+    async def mark_published(self, log: str, seq: int) -> None:
+        await self._db.write(batches.mark_published, log, seq)
+
+    async def unanchored(self, log: str) -> list[Anchor]:
+        return await self._db.read(batches.unanchored, log)
+
+    async def unpublished(self, log: str) -> list[int]:
+        return await self._db.read(batches.unpublished, log)
+
+    async def certified_batch(self, log: str, seq: int) -> CertifiedBatch:
+        return await self._db.read(batches.certified_batch, log, seq)
+
+    async def forget_receipts(self, before: int) -> int:
+        return await self._db.write(batches.forget_receipts, before)
+
+    # --- erasure
+    async def erase(self, note: ErasureNote, lookup: bytes) -> None:
+        salt = await self._db.write(erasure.remove, note, lookup)
+        for attempt in range(_SCRUB_ATTEMPTS):
+            try:
+                await self._db.write_outside(erasure.scrub, self.path, salt)
+            except Exception:
+                if attempt == _SCRUB_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(_SCRUB_PAUSE)
+            else:
+                return
+
+    async def erased_lookups(self) -> set[bytes]:
+        return await self._db.read(erasure.lookups)
+
+    async def erasures(self, log: str) -> list[ErasureNote]:
+        return await self._db.read(erasure.erasures, log)
+
+    # --- reading side
+    async def batch(self, log: str, seq: int) -> BatchRecord:
+        return await self._db.read(batches.batch, log, seq)
+
+    async def batches(self, log: str, first: int = 0) -> AsyncIterator[BatchRecord]:
+        while page := await self._db.read(batches.batch_page, log, first, PAGE):
+            for record in page:
+                yield record
+            first = page[-1].anchor.seq + 1
+
+    async def entry(self, address: Address) -> StoredEntry:
+        return await self._db.read(batches.entry, address)
+
+    async def entries(self, log: str, seq: int) -> list[StoredEntry]:
+        return await self._db.read(batches.entries, log, seq)
+
+    async def strays(self) -> list[Address]:
+        return await self._db.read(batches.strays)
+
+    async def tile(self, log: str, seq: int, number: int) -> Tile:
+        return await self._db.read(batches.tile, log, seq, number)
+
+    async def proof_path(self, address: Address) -> list[bytes]:
+        return await self._db.read(batches.proof_path, address)
+
+    async def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
+        """Yield readings, a page at a time; each page is read anew from where the one before ended."""
+        left = query.limit
+        while left is None or left > 0:
+            count = PAGE if left is None else min(PAGE, left)
+            page = await self._db.read(_reading_page, query._replace(limit=count))
+            for found in page:
+                yield found
+            if len(page) < count:
+                return
+            query = query._replace(after=page[-1].position)
+            left = None if left is None else left - len(page)
+
+
+def _reading_page(db: sqlite3.Connection, query: ReadingQuery) -> list[StoredReading]:
+    found: Iterator[StoredReading] = readings.readings(db, query)
+    return list(islice(found, query.limit))
