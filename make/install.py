@@ -47,19 +47,29 @@ def pinned(path: Path) -> list[str]:
     return sorted(set(re.findall(r"^([A-Za-z0-9][\w.-]*)==", path.read_text(encoding="utf-8"), re.MULTILINE)))
 
 
+def works() -> bool:
+    """Tell whether .venv was made at this place and its interpreter runs, is new enough and has pip."""
+    place = VENV / ".made-at"
+    if place.exists() and place.read_text(encoding="utf-8") != str(ROOT):
+        # The tree was moved or copied: scripts in .venv/bin start the interpreter of the old place.
+        return False
+    check = "import sys, importlib.util as i; sys.exit(sys.version_info < (3, 11) or not i.find_spec('pip'))"
+    try:
+        return subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def ensure_venv() -> None:
-    """Create .venv, or create it anew when its interpreter does not run any more."""
-    check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
-    if (
-        PYTHON.exists()
-        and subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
-    ):
+    """Create .venv, or create it anew when it does not work any more."""
+    if works():
         return
     if VENV.exists():
-        print(".venv has no Python >= 3.11 with pip that runs: making it anew", flush=True)
+        print(".venv does not work here: making it anew", flush=True)
         shutil.rmtree(VENV)
     print(f"Making .venv with {sys.executable} ({sys.version.split()[0]})", flush=True)
     subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    (VENV / ".made-at").write_text(str(ROOT), encoding="utf-8")
 
 
 def pip(arguments: list[str | Path], total: int) -> None:
@@ -95,7 +105,7 @@ def install(name: str) -> None:
     path = requirements(name)
     names = pinned(path)
     print(
-        f"Installing requirements/{name}.txt into .venv: {len(names)} packages, about {SIZES[name]}",
+        f"Installing requirements/{name}.txt into .venv: {len(names)} package(s), about {SIZES[name]}",
         flush=True,
     )
     print("  " + ", ".join(names), flush=True)

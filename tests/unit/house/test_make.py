@@ -122,3 +122,21 @@ def test_names_are_read_from_a_lock_file() -> None:
     names = install.pinned(ROOT / "requirements" / "core.txt")
     assert {"lxml", "pydantic-core", "setuptools"} <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_a_venv_that_does_not_run_or_was_moved_does_not_serve(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tree.root / ".venv" / "bin" / "python"
+    monkeypatch.setattr(install, "PYTHON", python)
+    assert not install.works()
+    python.parent.mkdir()
+    script(python, f'exec {sys.executable} "$@"')
+    assert install.works()
+    (tree.root / ".venv" / ".made-at").write_text(str(tree.root))
+    assert install.works()
+    (tree.root / ".venv" / ".made-at").write_text(str(tree.root / "before"))
+    assert not install.works()
+    (tree.root / ".venv" / ".made-at").unlink()
+    script(python, "exit 1")
+    assert not install.works()
