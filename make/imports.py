@@ -19,7 +19,7 @@ def exists(module: str) -> bool:
     if module.split(".", maxsplit=1)[0] not in {"bal", "chaincode"}:
         return True
     path = ROOT.joinpath(*module.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
+    return (path / "__init__.py").is_file() or path.with_suffix(".py").is_file()
 
 
 def applicable(contracts: list[dict[str, Any]]) -> list[dict[str, Any]]:
