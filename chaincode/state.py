@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from chaincode import canonical
 from chaincode.errors import ContractError
 from chaincode.stub import Stub
+
+#: Beginning of every anchor's key.
+ANCHORS: Final = "anchor/"
 
 
 def log_key(log: str) -> str:
@@ -26,7 +29,7 @@ def head_key(log: str) -> str:
 
 def anchor_key(log: str, seq: int) -> str:
     """Return the key of an anchor; 20 digits, so that keys sort as sequence numbers do."""
-    return f"anchor/{log}/{seq:020d}"
+    return f"{ANCHORS}{log}/{seq:020d}"
 
 
 def record(value: bytes) -> dict[str, object]:
