@@ -38,7 +38,7 @@ class Rights(NamedTuple):
         """Tell whether a message on `topic` may be delivered."""
         return is_topic(topic) and any(matches(granted, topic) for granted in self.subscribe)
 
-    def __or__(self, other: "Rights") -> "Rights":  # type: ignore[override]
+    def __or__(self, other: "Rights") -> "Rights":
         return Rights(self.publish + other.publish, self.subscribe + other.subscribe)
 
 

@@ -1,0 +1,6 @@
+"""A development certificate authority: server and client certificates, revocation. Production brings its own CA."""
+
+from bal.pki.authority import Authority, Issued
+from bal.pki.revocation import RevocationList
+
+__all__ = ["Authority", "Issued", "RevocationList"]
