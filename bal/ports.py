@@ -176,6 +176,10 @@ class Store(Protocol):
         """Make a batch and its receipts durable as one thing. `LaneLost` when (log, seq) is taken."""
         ...
 
+    async def record_receipts(self, receipts: Sequence[Receipt]) -> None:
+        """Make receipts durable whose last readings were stored with an earlier batch."""
+        ...
+
     async def last_batch(self, log: str) -> BatchRecord | None:
         """Return the newest batch of a log."""
         ...

@@ -67,12 +67,14 @@ class Receipt:
     rejected: int
     duplicates: int
     outcomes: int
-    """Readings of the document dealt with so far, in document order, accepted or not."""
+    """Outcomes of the document dealt with so far, in document order: accepted, rejected or duplicate."""
     ranges: tuple[AddressRange, ...]
     rejections: tuple[tuple[str, str], ...]
     """(reason, where) of the first `REJECTIONS_LISTED` rejections."""
     received_at: int
     complete: bool
+    ahead: int = 0
+    """Readings after those outcomes that have an address already; their rejections are not counted yet."""
     known: bool = False
     """True when this answers a message that had been accepted before."""
 

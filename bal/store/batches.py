@@ -55,7 +55,12 @@ def append_batch(db: sqlite3.Connection, batch: SealedBatch) -> None:
             (log, seq, i, *entry, salt) for i, (entry, salt) in enumerate(rows) if type(entry) is Erasure
         ]
         db.executemany(_INSERT_ERASURE, notes)
-    for receipt in batch.receipts:
+    record_receipts(db, batch.receipts)
+
+
+def record_receipts(db: sqlite3.Connection, receipts: Sequence[Receipt]) -> None:
+    """Write receipts over what was known of their messages."""
+    for receipt in receipts:
         db.execute(
             "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)",
             (receipt.source, receipt.digest, receipt.received_at, receipt.complete, _receipt_text(receipt)),
@@ -69,6 +74,7 @@ def _receipt_text(receipt: Receipt) -> str:
             "rejected": receipt.rejected,
             "duplicates": receipt.duplicates,
             "outcomes": receipt.outcomes,
+            "ahead": receipt.ahead,
             "ranges": receipt.ranges,
             "rejections": receipt.rejections,
         },
@@ -91,6 +97,7 @@ def receipt(db: sqlite3.Connection, source: str, digest: bytes) -> Receipt | Non
         rejected=detail["rejected"],
         duplicates=detail["duplicates"],
         outcomes=detail["outcomes"],
+        ahead=detail["ahead"],
         ranges=tuple(AddressRange(*part) for part in detail["ranges"]),
         rejections=tuple((reason, where) for reason, where in detail["rejections"]),
         received_at=row[0],

@@ -63,6 +63,9 @@ class SqliteStore:
     async def append_batch(self, batch: SealedBatch) -> None:
         await self._db.write(batches.append_batch, batch)
 
+    async def record_receipts(self, receipts: Sequence[Receipt]) -> None:
+        await self._db.write(batches.record_receipts, receipts)
+
     async def last_batch(self, log: str) -> BatchRecord | None:
         return await self._db.read(batches.last_batch, log)
 

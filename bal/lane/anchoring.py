@@ -1,0 +1,78 @@
+"""Anchoring: stored batches onto the ledger, in sequence, each exactly once whatever the ledger answers."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from bal.core.commitment import Commitment
+from bal.core.errors import LaneLost, LedgerOutcomeUnknown, LedgerRefused, LedgerUnavailable
+from bal.lane.settings import LaneSettings
+from bal.ports import Clock, Ledger
+from chaincode.anchor import Anchor
+
+_log = structlog.get_logger()
+_FIRST_PAUSE = 0.05
+
+
+class Anchoring:
+    """Submits the anchors of one log and settles unknown outcomes by reading."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, settings: LaneSettings) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._settings = settings
+
+    async def commit(self, anchors: Sequence[Anchor]) -> list[Commitment]:
+        """Return the commitments of consecutive anchors once the ledger holds them.
+
+        Goes on for as long as the ledger is unavailable. Raises `LaneLost` when another root stands at one of our
+        sequence numbers, `LedgerRefused` when the contract refuses for good.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._ledger.anchor(anchors)
+            except LedgerOutcomeUnknown:
+                settled = await self._settle(anchors)
+                if settled is not None:
+                    return settled
+            except LedgerUnavailable as error:
+                _log.warning("ledger unavailable", log=anchors[0].log, seq=anchors[0].seq, error=error.what)
+            except LedgerRefused:
+                settled = await self._standing(anchors)
+                if settled is not None:
+                    return settled
+                raise
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, self._settings.retry_seconds)
+
+    async def _settle(self, anchors: Sequence[Anchor]) -> list[Commitment] | None:
+        deadline = self._clock.monotonic() + self._settings.settle_seconds
+        pause = _FIRST_PAUSE
+        while self._clock.monotonic() < deadline:
+            try:
+                found = await self._standing(anchors)
+            except LedgerUnavailable:
+                found = None
+            if found is not None:
+                return found
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, 1.0)
+        return None
+
+    async def _standing(self, anchors: Sequence[Anchor]) -> list[Commitment] | None:
+        """Return what the ledger holds of all `anchors`, None while any is missing, `LaneLost` when one is another."""
+        found = []
+        for anchor in anchors:
+            commitment = await self._ledger.find(anchor.log, anchor.seq)
+            if commitment is None:
+                return None
+            if commitment.anchor.hash != anchor.hash:
+                message = "the ledger holds another anchor at this sequence number"
+                raise LaneLost(
+                    message,
+                    subject=f"{anchor.log}:{anchor.seq}",
+                    remedy="find out who else writes this log; nothing more is written to it from here",
+                )
+            found.append(commitment)
+        return found
