@@ -59,7 +59,7 @@ def _writers_index(path: Path, key: Ed25519PublicKey) -> WorldState | None:
     if not index.exists():
         return None
     try:
-        state = WorldState(index, check=False)
+        state = WorldState(index, beside=True)
     except StateDamaged:
         return None
     if ends_at(path, key, state.before, state.tip):

@@ -146,7 +146,7 @@ class EmbeddedLedger:
             after = page[-1]["log"]
         return owned
 
-    async def list(self, log: str, first: int = 0) -> AsyncIterator[Commitment]:
+    async def anchors(self, log: str, first: int = 0) -> AsyncIterator[Commitment]:
         """Yield the anchors of a log in sequence, those included that come while this goes on."""
         end = anchor_key(log, 10**20 - 1)
         while page := self._page(anchor_key(log, first), end):

@@ -4,19 +4,21 @@ import sqlite3
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bal.anchor.block import Version
 from bal.anchor.blockfile import Tip
 from bal.core.errors import LedgerUnavailable
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS state (
+BEGIN;
+CREATE TABLE state (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, block INTEGER NOT NULL, place INTEGER NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tips (
+CREATE TABLE tips (
     age INTEGER PRIMARY KEY, height INTEGER NOT NULL, hash TEXT NOT NULL, offset INTEGER NOT NULL
 );
+COMMIT;
 """
 _CACHE_KIB: Final = 8192
 """Pages kept in memory: the working set is heads, sources and the newest anchors."""
@@ -41,11 +43,11 @@ class Value(NamedTuple):
 class WorldState:
     """Values by key as of `tip`. Without a path a private one that lives on disk only when it grows.
 
-    Writes become visible at once and stand when `commit` returns; any damage raises `StateDamaged`. `check` reads the
-    whole file's structure at the beginning, every row is checked when it is read.
+    Writes become visible at once and stand when `commit` returns; any damage raises `StateDamaged`: the file's
+    structure is checked at the beginning, a row when it is read. `beside` leaves both to the process that writes it.
     """
 
-    def __init__(self, path: Path | None = None, *, check: bool = True) -> None:
+    def __init__(self, path: Path | None = None, *, beside: bool = False) -> None:
         self._db = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False)
         try:
             # NORMAL keeps the file consistent over a power cut; what it then lacks is read from the blocks.
@@ -56,8 +58,10 @@ class WorldState:
             )
             for pragma in (*pragmas, f"cache_size=-{_CACHE_KIB}"):
                 self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(_SCHEMA)
-            if path and check and self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            begun = self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            if not begun and not beside:
+                self._db.executescript(_SCHEMA)
+            if path and not beside and self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise StateDamaged
             self.before, self.tip = self.tips()
             """`before` is the tip one block earlier: from there the last block can be compared with the file's."""
@@ -137,10 +141,13 @@ def remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _checked(row: tuple[str, bytes, int, int, bytes]) -> tuple[str, Value]:
+def _checked(row: tuple[Any, ...]) -> tuple[str, Value]:
     key, value, block, place, digest = row
-    if _digest(key, value, block, place) != digest:
-        raise StateDamaged
+    try:
+        if _digest(key, value, block, place) != digest:
+            raise StateDamaged
+    except (AttributeError, TypeError):  # SQLite keeps any type in any column
+        raise StateDamaged from None
     return key, Value(value, (block, place))
 
 
