@@ -1,10 +1,11 @@
 """Merkle trees over SHA-256 as RFC 9162 section 2.1 (and RFC 6962 before it) defines them.
 
-A tree is built level by level; a last node without a neighbour is promoted unchanged. That is the RFC's tree:
-RFC 9162 splits n leaves at k, the largest power of two below n, so the left part is a perfect subtree and the right
-part begins at a multiple of every power of two up to k. Hence at height h the RFC's nodes cover exactly the
-aligned runs of 2**h leaves, and the one incomplete run at the right edge is split no further than its own leaves
-require: where only its left half holds leaves, the node *is* the node of that half, which is promotion.
+A tree is built level by level; a last node without a neighbour is promoted unchanged. That is the RFC's tree, by
+induction over its n leaves. One leaf is its own root in both. For n > 1 the RFC takes k = 2**h, the largest power of two
+below n, and hashes the roots of the first k and of the other n - k leaves. Level by level, up to height h, no pair
+reaches over leaf k, since k is a multiple of every run paired there: the two parts are built as if they stood alone. At
+height h the first k leaves have become one node, the RFC's, as perfect trees are the same in both; the others, at most k,
+have become one node too, the RFC's by induction, promoted from where it was alone. The next level pairs these two.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import json
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaincode.anchor import GENESIS, MAX_SEQ, MAX_SIZE, MAX_SOURCES, Anchor, check_time
 from chaincode.errors import ContractError
@@ -151,3 +153,26 @@ def test_every_member_enters_the_hash() -> None:
 
 def test_a_leap_day_is_a_date() -> None:
     assert check_time("2020-02-29T23:59:59.999999Z", "time") == "2020-02-29T23:59:59.999999Z"
+
+
+JSON = st.recursive(
+    st.none() | st.text(max_size=5) | st.integers() | st.booleans() | st.floats(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(example())), JSON)
+def test_whatever_stands_in_a_member_only_the_contracts_error_comes(member: str, value: object) -> None:
+    try:
+        anchor = Anchor.from_json(example(**{member: value}))
+    except ContractError:
+        return
+    assert len(anchor.hash) == 64
+    assert anchor.to_json()[member] == value
+
+
+@given(JSON)
+def test_whatever_comes_as_an_anchor_is_refused(value: object) -> None:
+    with pytest.raises(ContractError):
+        Anchor.from_json(value)
