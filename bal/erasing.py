@@ -1,0 +1,137 @@
+"""Erasing: first the anchored note, then row, salt and every copy in the home; finished after a crash."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from bal.core.address import Address
+from bal.core.entry import Erasure, leaf
+from bal.core.errors import Erased, Invalid, NotFound, Refused
+from bal.core.reading import Reading, natural_key_digest
+from bal.core.source import Source
+from bal.pipeline import Pipeline
+from bal.ports import Clock, ErasureNote, Ledger, Store
+from chaincode.merkle import verify_inclusion
+
+_TEXT_CHARACTERS = 500
+
+
+class Copies(Protocol):
+    """An output that keeps certificates in the home."""
+
+    async def erase(self, address: Address) -> int:
+        """Remove entry and salt of `address` from every file; return how many copies there were."""
+        ...
+
+
+class ErasedKeys:
+    """Natural keys that have been erased, as keyed digests: what the lanes hold new readings against."""
+
+    def __init__(self, digest: Callable[[bytes], bytes]) -> None:
+        self._digest = digest
+        self._known: set[bytes] = set()
+
+    def replace(self, known: set[bytes]) -> None:
+        """Put the digests in force."""
+        self._known = known
+
+    def add(self, reading: Reading) -> bytes:
+        """Bar the natural key of `reading`; return its digest."""
+        lookup = self.digest_of(reading)
+        self._known.add(lookup)
+        return lookup
+
+    def digest_of(self, reading: Reading) -> bytes:
+        """Return the keyed digest of a reading's natural key."""
+        return self._digest(natural_key_digest(reading.natural_key))
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def __contains__(self, reading: Reading) -> bool:
+        return self.digest_of(reading) in self._known
+
+
+class Erasing:
+    """Carries erasures out."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        clock: Clock,
+        keys: ErasedKeys,
+        copies: Sequence[Copies],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._clock = clock
+        self._keys = keys
+        self._copies = copies
+
+    async def erase(
+        self, address: Address, who: str, why: str, source_of: Callable[[str], Source]
+    ) -> Address:
+        """Erase the reading at `address`; return the address of the anchored note.
+
+        `NotFound`, `Erased`, `Refused` for what is no reading or not anchored, `Invalid` for a row that does not prove
+        to be what was anchored: run an audit first.
+        """
+        for text, what in ((who, "who"), (why, "why")):
+            if not text.strip() or len(text) > _TEXT_CHARACTERS or not text.isprintable():
+                message = f"say {what}, in 1 to {_TEXT_CHARACTERS} printable characters"
+                raise Refused(message, subject=str(address))
+        target = await self._store.entry(address)
+        if not isinstance(target.entry, Reading):
+            message = "only readings can be erased"
+            raise Refused(message, subject=str(address))
+        digest = leaf(target.entry, target.salt)
+        await self._prove(address, digest)
+        source = source_of(target.entry.source)
+        writing = self._pipeline.lane_writing(address.log)
+        if writing is not None:
+            await writing.published.reached(address.seq)
+        self._keys.add(target.entry)
+        lane = self._pipeline.lane_of(source)
+        entry = Erasure(source.name, str(address), digest.hex(), who, why, self._clock.now())
+        noted_at = await lane.append(entry, source.rules.digest())
+        await lane.anchored.reached(noted_at.seq)
+        note = await self._store.entry(noted_at)
+        await self._remove(ErasureNote(address, noted_at, entry, note.salt), target.entry)
+        return noted_at
+
+    async def finish(self) -> int:
+        """Carry out what a crash left: notes whose own leaf is anchored and whose target is still there."""
+        count = 0
+        for log in await self._store.logs():
+            for note in await self._store.erasures(log):
+                try:
+                    target = await self._store.entry(note.target)
+                    await self._prove(note.noted_at, leaf(note.entry, note.salt))
+                except (Erased, NotFound, Invalid, Refused):
+                    continue  # done already, or a note that proves nothing: the audit names it
+                if (
+                    isinstance(target.entry, Reading)
+                    and leaf(target.entry, target.salt).hex() == note.entry.leaf
+                ):
+                    await self._remove(note, target.entry)
+                    count += 1
+        return count
+
+    async def _prove(self, address: Address, digest: bytes) -> None:
+        commitment = await self._ledger.find(address.log, address.seq)
+        if commitment is None:
+            message = "this entry is not anchored yet"
+            raise Refused(message, subject=str(address), remedy="try again in a moment")
+        path = await self._store.proof_path(address)
+        anchor = commitment.anchor
+        if not verify_inclusion(digest, address.index, anchor.size, path, bytes.fromhex(anchor.root)):
+            message = "the stored row is not what was anchored"
+            raise Invalid(message, subject=str(address), remedy="run `bal audit` first")
+
+    async def _remove(self, note: ErasureNote, reading: Reading) -> None:
+        lookup = self._keys.add(reading)
+        for copies in self._copies:
+            await copies.erase(note.target)
+        await self._store.erase(note, lookup)

@@ -1,0 +1,183 @@
+"""The service: a home being written. What the doors, the operator and the CLI ask of it goes through here."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from bal.core.address import Address
+from bal.core.errors import BalError, Refused, Unavailable, Unreadable
+from bal.core.message import Message, Receipt, Rejection
+from bal.core.names import check_name
+from bal.core.source import Source
+from bal.erasing import Erasing
+from bal.lane.ticket import Ticket
+from bal.pipeline import Pipeline
+from bal.ports import Clock, Delivery, Inbox, Ledger, Quarantine, Store
+from bal.registry import Registry
+
+_log = structlog.get_logger()
+_DAY = 86_400_000_000
+_HOUSEKEEPING_SECONDS = 3600.0
+
+
+class Service:
+    """Takes messages into the lanes and carries out what an operator asks."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        quarantine: Quarantine,
+        pipeline: Pipeline,
+        erasing: Erasing,
+        registry: Registry,
+        clock: Clock,
+        receipt_days: int,
+    ) -> None:
+        self.store = store
+        self.ledger = ledger
+        self.quarantine = quarantine
+        self.pipeline = pipeline
+        self.registry = registry
+        self._erasing = erasing
+        self._clock = clock
+        self._receipt_days = receipt_days
+        self._background: set[asyncio.Task[None]] = set()
+        self._registering = asyncio.Lock()
+
+    # --- start and stop
+    async def start(self) -> None:
+        """Take up what was left, then take new work."""
+        await self.pipeline.start()
+        for source in self.registry.all().values():
+            await self._put_on_ledger(source)
+        await self._erasing.finish()
+        self._beside(self._keep_house())
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """Finish what was taken and end."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.pipeline.stop(drain=drain)
+
+    def _beside(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await self.store.forget_receipts(self._clock.now() - self._receipt_days * _DAY)
+            await self._clock.sleep(_HOUSEKEEPING_SECONDS)
+
+    # --- messages
+    async def submit(self, message: Message) -> Receipt:
+        """Return the receipt of a message once it is durable. `Overloaded` rather than wait long."""
+        ticket = await self._take(message, wait=False)
+        return await ticket.stored
+
+    async def ingest(self, message: Message) -> Receipt:
+        """Return the receipt of a message once all its readings are anchored."""
+        ticket = await self._take(message, wait=True)
+        receipt = await ticket.stored
+        await self.pipeline.lane_of(ticket.source).settled(receipt)
+        return receipt
+
+    async def _take(self, message: Message, *, wait: bool) -> Ticket:
+        try:
+            source = self.registry.taking(message.source)
+        except Refused as error:
+            await self._set_aside(message, error)
+            raise
+        return await self.pipeline.lane_of(source).take(message, source, wait=wait)
+
+    async def _set_aside(self, message: Message, error: BalError) -> None:
+        body = message.body if isinstance(message.body, bytes) else b""
+        rejection = Rejection(error.what, "message", body, error.slug)
+        await self.quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
+
+    async def serve(self, inbox: Inbox) -> None:
+        """Take deliveries from an inbox until cancelled; each is answered in order of receipt, once it is stored."""
+        answers: asyncio.Queue[tuple[Delivery, Ticket | BalError]] = asyncio.Queue()
+        async with inbox.deliveries() as deliveries, asyncio.TaskGroup() as group:
+            group.create_task(self._answer(answers))
+            async for delivery in deliveries:
+                try:
+                    answers.put_nowait((delivery, await self._take(delivery.message, wait=True)))
+                except BalError as error:
+                    answers.put_nowait((delivery, error))
+
+    async def _answer(self, answers: "asyncio.Queue[tuple[Delivery, Ticket | BalError]]") -> None:
+        while True:
+            delivery, outcome = await answers.get()
+            try:
+                if isinstance(outcome, BalError):
+                    raise outcome
+                receipt = await outcome.stored
+            except Unavailable as error:
+                _log.warning("message left with its sender", source=delivery.message.source, error=error.what)
+            except (BalError, OSError, ValueError) as error:
+                await delivery.reject(_refusal(delivery.message, error))
+            else:
+                await delivery.accept(receipt)
+
+    # --- what an operator asks
+    async def register_source(self, source: Source) -> Source:
+        """Register a source or change its registration, on the ledger and in the SCD."""
+        async with self._registering:
+            check_name(source.name, "source")
+            self.registry.check(source)
+            self.pipeline.lane_of(source)
+            before = self.registry.all().get(source.name)
+            if before is not None and before.lane != source.lane:
+                message = "a source cannot change its lane"
+                raise Refused(message, subject=source.name, remedy=f"register it with lane {before.lane}")
+            source = source.model_copy(
+                update={"recorded_at": self._clock.now(), "organisation": self.ledger.organisation}
+            )
+            await self._put_on_ledger(source)
+            await self.store.record_source(source)
+            self.registry.replace(
+                [*(s for s in self.registry.all().values() if s.name != source.name), source]
+            )
+            return source
+
+    async def _put_on_ledger(self, source: Source) -> None:
+        await self.ledger.register_source(source.name)
+        await self.ledger.set_rules(source.name, source.rules.digest())
+
+    async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:
+        """Suspend a source or lift its suspension, on the ledger first."""
+        source = self.registry.get(name)
+        await self.ledger.suspend_source(name, suspended=suspended, why=why)
+        return await self.register_source(source.model_copy(update={"suspended": suspended}))
+
+    async def erase(self, address: Address, who: str, why: str) -> Address:
+        """Erase a reading; return the address of the anchored note that says so."""
+        return await self._erasing.erase(address, who, why, self.registry.get)
+
+    def state(self) -> dict[str, Any]:
+        """Return what there is to say of every lane: its log and the numbers of its back-pressure."""
+        return {
+            name: {
+                "log": worker.lane.log,
+                "running": not worker.failed.done(),
+                "messages": worker.room.messages,
+                "unanchored_batches": worker.room.unanchored,
+                "unpublished_bytes": worker.room.unpublished_bytes,
+                "unpublished_hours": round(worker.room.unpublished_hours(), 3),
+                "anchored": worker.anchored.value,
+                "published": worker.published.value,
+                "parked": sorted(map(list, worker.publishing.parked)),
+            }
+            for name, worker in self.pipeline.lanes.items()
+        }
+
+
+def _refusal(message: Message, error: Exception) -> Receipt:
+    reason = error.what if isinstance(error, BalError) else "this message cannot be read"
+    where = "message" if isinstance(error, Unreadable | Refused) else ""
+    return Receipt(message.source, message.digest, 0, 1, 0, 0, (), ((reason, where),), 0, complete=True)
