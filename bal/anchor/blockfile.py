@@ -45,7 +45,7 @@ class BlockFile:
             view = memoryview(line)
             while view:
                 view = view[os.write(self._file, view) :]
-            os.fdatasync(self._file)
+            getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has fsync alone
 
     def cut(self, offset: int) -> None:
         """Drop everything from byte `offset` on; on disk when it returns."""
