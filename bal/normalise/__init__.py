@@ -1,0 +1,1 @@
+"""Normalise: messages of sources become readings, rejections and duplicates."""

@@ -1,0 +1,14 @@
+"""Refusals: why one reading of a message is not accepted."""
+
+from bal.core.errors import Malformed
+
+
+class Refusal(Malformed):
+    """One reading is not accepted; `place` is the part of it to blame, `code` the word that metrics count it under."""
+
+    slug = "refusal"
+
+    def __init__(self, reason: str, *, place: str = "", code: str = "invalid") -> None:
+        super().__init__(reason)
+        self.place = place
+        self.code = code
