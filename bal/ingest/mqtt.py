@@ -212,7 +212,7 @@ class MqttInbox:
         added, gone = sorted(wanted - self._filters), sorted(self._filters - wanted)
         for start in range(0, len(added), 100):
             codes = await client.subscribe([(topic_filter, 1) for topic_filter in added[start : start + 100]])
-            if any(int(getattr(code, "value", code)) >= 0x80 for code in codes):
+            if any((code if isinstance(code, int) else code.value) >= 0x80 for code in codes):
                 message = "the MQTT broker does not let the BAL subscribe to its sources' topics"
                 raise Misconfigured(
                     message, subject=self._settings.host, remedy="grant them in the broker's ACL"
