@@ -13,6 +13,31 @@ from chaincode.merkle import Tree
 CERTIFICATE_VERSION = 1
 
 
+def _certificate(
+    address: Address, entry: Entry, salt: bytes, path: Sequence[str], size: int, anchor_text: str
+) -> str:
+    proof = '","'.join(path)
+    proof = f'["{proof}"]' if path else "[]"
+    return (
+        f'{{"version":{CERTIFICATE_VERSION},"address":"{address}","entry":{canonical(entry).decode()},'
+        f'"salt":"{salt.hex()}","tree_size":{size},"path":{proof},"anchor":{anchor_text}}}'
+    )
+
+
+def _anchor_text(commitment: Commitment) -> str:
+    return json.dumps(commitment.to_json(), separators=(",", ":"))
+
+
+def certificate_text(
+    address: Address, entry: Entry, salt: bytes, path: Sequence[str], commitment: Commitment
+) -> str:
+    """Return the certificate (design, section 5) of one entry as one line of JSON without white space.
+
+    `path` is the inclusion path, hashes in hex from the leaf up.
+    """
+    return _certificate(address, entry, salt, path, commitment.anchor.size, _anchor_text(commitment))
+
+
 @dataclass(frozen=True)
 class CertifiedBatch:
     """A batch under its commitment, as publishers take it. Erased entries are `None`; their leaves remain."""
@@ -40,7 +65,7 @@ class CertifiedBatch:
 
     @cached_property
     def _anchor_text(self) -> str:
-        return json.dumps(self.commitment.to_json(), separators=(",", ":"))
+        return _anchor_text(self.commitment)
 
     def address(self, index: int) -> Address:
         """Return the address of the entry at `index`."""
@@ -60,12 +85,13 @@ class CertifiedBatch:
             if sibling < len(level):
                 path.append(level[sibling])
             place >>= 1
-        proof = '","'.join(path)
-        proof = f'["{proof}"]' if path else "[]"
-        anchor = self.commitment.anchor
-        return (
-            f'{{"version":{CERTIFICATE_VERSION},"address":"{anchor.log}:{anchor.seq}:{index}","entry":{canonical(entry).decode()},'
-            f'"salt":"{self.salts[index].hex()}","tree_size":{anchor.size},"path":{proof},"anchor":{self._anchor_text}}}'
+        return _certificate(
+            self.address(index),
+            entry,
+            self.salts[index],
+            path,
+            self.commitment.anchor.size,
+            self._anchor_text,
         )
 
     def certificates(self, sources: frozenset[str] | None = None) -> Iterator[tuple[int, Entry, str]]:
