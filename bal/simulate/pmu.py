@@ -17,6 +17,8 @@ _KNOT: Final = 20 * MICROSECONDS
 _SWING: Final = 60_000_000
 """Largest angle at a knot, 10^-6 degrees: the frequency drifts by some 15 mHz."""
 _TURN: Final = 360_000_000
+_PI: Final = 3_141_592_653_589_793
+"""10^-15."""
 _SAG_WINDOW: Final = 60 * MICROSECONDS
 _SAG_ODDS: Final = 3
 """One window in so many has a sag."""
@@ -64,9 +66,9 @@ def frame(seed: int, device: int, time: int) -> list[PmuReading]:
         lag = 18_000_000 + wander(seed, f"lag {phase}", device, time, 60 * MICROSECONDS, 6_000_000)
         readings += [
             PmuReading("BUS1", "voltmagnitude", phase, fixed(magnitude, 3)),
-            PmuReading("BUS1", "voltangle", phase, fixed(turned // 100, 4)),
+            PmuReading("BUS1", "voltangle", phase, fixed(_radians(turned), 6)),
             PmuReading("BUS1", "currmagnitude", phase, fixed(current, 3)),
-            PmuReading("BUS1", "currangle", phase, fixed(_wrap(turned - lag) // 100, 4)),
+            PmuReading("BUS1", "currangle", phase, fixed(_radians(_wrap(turned - lag)), 6)),
         ]
     frequency += between(-500, 500, seed, "frequency", device, time)
     readings.append(PmuReading("BUS1", "frequency", "none", fixed(frequency, 6)))
@@ -122,6 +124,11 @@ def _motion(seed: int, device: int, time: int) -> tuple[int, int, int]:
     slope = (first * period**2 + 2 * second * u * period + 3 * third * u**2) * MICROSECONDS // (2 * period**3)
     bend = (2 * second * period + 6 * third * u) * MICROSECONDS**2 // (2 * period**3)
     return angle, NOMINAL_FREQUENCY + slope // 360, bend // 360
+
+
+def _radians(angle: int) -> int:
+    """Return `angle` (10^-6 degrees) in 10^-6 radians, rounded down."""
+    return angle * _PI // (180 * 10**15)
 
 
 def _wrap(angle: int) -> int:

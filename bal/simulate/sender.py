@@ -25,6 +25,8 @@ class SenderSettings:
     reconnect: float = 0.1
     """First pause after a broken connection, doubled each time up to `reconnect_most`."""
     reconnect_most: float = 5.0
+    grace: float = 1.0
+    """How long an acceptance is waited for after a rejection: of a message taken in part, both are told."""
     drain: float = 60.0
     """How long receipts are waited for after the last message was made."""
 
@@ -99,6 +101,7 @@ class Sender:
         """Digests to be sent on this connection, in order."""
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+        self._timers: set[asyncio.TimerHandle] = set()
         self._exhausted = False
         self.progress = Progress()
 
@@ -123,6 +126,8 @@ class Sender:
         finally:
             for task in (feeding, sending):
                 task.cancel()
+            for timer in self._timers:
+                timer.cancel()
             await asyncio.gather(feeding, sending, return_exceptions=True)
         return self.progress
 
@@ -205,8 +210,13 @@ class Sender:
             self._settle(answer)
 
     async def _listen(self, link: Link) -> None:
+        loop = asyncio.get_running_loop()
         async for answer in link.answers():
-            self._settle(answer)
+            if answer.accepted:
+                self._settle(answer)
+            elif answer.digest in self._pending:
+                self._timers = {timer for timer in self._timers if timer.when() > loop.time()}
+                self._timers.add(loop.call_later(self._settings.grace, self._settle, answer))
 
     def _settle(self, answer: Answer) -> None:
         """Write down an answer, then forget its message: in this order, so that a kill between them only sends it again."""

@@ -9,7 +9,8 @@ from bal.simulate.link import Answer
 from bal.simulate.plan import Outgoing
 
 Treat = Callable[[int, Outgoing], str]
-"""From how often anything was sent so far and the message, what happens to it: `answer`, `reject`, `lose`, `break`, `late`."""
+"""From how often anything was sent so far and the message, what happens to it: `answer`, `reject`, `lose`, `break`, `late`,
+`late reject`, `partly`."""
 
 
 class FakeDoor:
@@ -47,8 +48,11 @@ class FakeLink:
             return None
         door.unanswered.discard(message.digest)
         answer = Answer(message.digest, what != "reject", "mqtt", {"accepted": 1, "digest": message.digest})
-        if what == "late":
+        if what in {"partly", "late reject"}:
+            self.queue.put_nowait(answer._replace(accepted=False))
+        if what in {"partly", "late"}:
             self.queue.put_nowait(answer)
+        if what in {"partly", "late", "late reject"}:
             return None
         return answer
 

@@ -13,7 +13,7 @@ from bal.simulate.sender import Progress, Sender, SenderSettings, paced
 from tests.unit.simulate.fakes import FakeDoor, Treat
 
 PLAN = PmuPlan("pmu-a", 5, 2, 1_793_232_000_000_000)
-QUICK = SenderSettings(window=8, retry=0.02, reconnect=0.001, reconnect_most=0.01, drain=20)
+QUICK = SenderSettings(window=8, retry=0.02, reconnect=0.001, reconnect_most=0.01, grace=0.05, drain=20)
 
 
 async def send(door: FakeDoor, count: int = 40, settings: SenderSettings = QUICK) -> Progress:
@@ -77,6 +77,20 @@ async def test_no_more_than_the_window_is_without_a_receipt() -> None:
 async def test_what_was_refused_is_not_sent_again() -> None:
     door = FakeDoor(lambda sent, message: "reject" if message.number == 7 else "answer")
     progress = await send(door)
+    assert (progress.accepted, progress.rejected, len(door.arrived)) == (39, 1, 40)
+
+
+async def test_a_message_taken_in_part_is_accepted(tmp_path: Path) -> None:
+    door = FakeDoor(lambda sent, message: "partly" if message.number == 7 else "late")
+    settings = SenderSettings(window=8, retry=60, grace=30, drain=20)
+    progress = await send(door, settings=settings)
+    assert (progress.accepted, progress.rejected, len(door.arrived)) == (40, 0, 40)
+
+
+async def test_a_refusal_told_by_topic_is_final_after_a_while() -> None:
+    door = FakeDoor(lambda sent, message: "late reject" if message.number == 7 else "late")
+    settings = SenderSettings(window=8, retry=60, grace=0.01, drain=20)
+    progress = await send(door, settings=settings)
     assert (progress.accepted, progress.rejected, len(door.arrived)) == (39, 1, 40)
 
 
