@@ -10,7 +10,8 @@ from typing import Final
 
 import aiomqtt
 
-from bal.core.errors import Misconfigured, Unavailable
+from bal.core.errors import Misconfigured, TooLarge, Unavailable
+from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.topics import accepted_topic, cim_topic, pmu_topic, rejected_topic
 from bal.simulate.link import Answer
 from bal.simulate.loopback import check_loopback
@@ -104,7 +105,15 @@ class MqttLink:
         self._source = source
 
     async def send(self, message: Outgoing) -> None:
-        """Publish with QoS 1. The broker's acknowledgement is no receipt: only the BAL's own is."""
+        """Publish with QoS 1. The broker's acknowledgement is no receipt: only the BAL's own is.
+
+        Raises `Unavailable` when the connection broke, `TooLarge` for good.
+        """
+        if len(message.payload) > MQTT_MESSAGE_BYTES:
+            text = "the document is larger than an MQTT message may be"
+            raise TooLarge(
+                text, subject="simulate", remedy="put fewer meters or quarter hours into a document"
+            )
         topic = cim_topic(self._source) if message.form == "cim" else pmu_topic(self._source, message.device)
         try:
             await self._client.publish(topic, message.payload, qos=1)

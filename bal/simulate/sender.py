@@ -102,6 +102,7 @@ class Sender:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
+        self._searched_at = 0.0
         self._exhausted = False
         self.progress = Progress()
 
@@ -189,7 +190,10 @@ class Sender:
             listening.cancel()
 
     def _find_overdue(self) -> None:
-        before = time.monotonic() - self._settings.retry
+        now = time.monotonic()
+        if now - self._searched_at < self._settings.retry / 4:
+            return
+        self._searched_at, before = now, now - self._settings.retry
         waiting = set(self._fresh)
         self._fresh.extend(
             digest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bal.core.errors import Misconfigured, Refused
+from bal.core.errors import Misconfigured, Refused, TooLarge
 from bal.core.ownership import source_rights
 from bal.core.source import Source
 from bal.core.topics import Rights, accepted_topic
@@ -113,6 +113,13 @@ async def test_a_broker_that_went_away_is_found_again(authority: Authority) -> N
         progress = await sending
     assert (progress.accepted, progress.pending) == (60, 0)
     assert progress.connections >= 2
+
+
+async def test_a_document_that_no_broker_takes_is_told(authority: Authority) -> None:
+    large = DsoPlan("dso-a", 5, 120, 1_793_232_000, quarters_per_document=96)
+    async with broker(authority, Service()) as open_broker:
+        with pytest.raises(TooLarge, match="fewer meters"):
+            await run(Simulation(large, 1, 0, settings=QUICK), door(authority, "dso-a", open_broker.port))
 
 
 async def test_a_foreign_certificate_cannot_read_receipts(authority: Authority) -> None:
