@@ -16,7 +16,7 @@ from bal.core.source import Source
 from bal.core.value import canonical_value
 from bal.normalise.document import SPLIT_READINGS, Document
 from bal.normalise.records import RawMeterReading, RawReading, Survey
-from bal.normalise.refusal import Refusal
+from bal.normalise.refusal import UNFORESEEN, Refusal
 from bal.normalise.times import TimeReader, whole_seconds
 
 
@@ -105,6 +105,8 @@ class CimReader:
                 yield self._rejection(record, raw, where, refusal)
             except RuleBroken as broken:
                 yield self._rejection(record, raw, where, Refusal(broken.what, code="rule"))
+            except UNFORESEEN:
+                yield self._rejection(record, raw, where, Refusal("the reading could not be read"))
             else:
                 yield reading
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from bal.core.errors import Malformed, Unreadable
-from bal.core.limits import IDENTIFIER_CHARACTERS, XML_TEXT_CHARACTERS
+from bal.core.limits import IDENTIFIER_CHARACTERS, INLINE_MESSAGE_BYTES, XML_TEXT_CHARACTERS
 from bal.core.message import Message, Rejection
 from bal.core.pseudonym import PseudonymKey
 from bal.core.quality import RuleBroken, join_codes
@@ -23,7 +23,8 @@ from bal.core.reading_type import PMU_PHASES, measurand
 from bal.core.source import Source
 from bal.core.value import canonical_value
 from bal.normalise.cim import pseudonym
-from bal.normalise.refusal import Refusal
+from bal.normalise.guard import CHUNK_BYTES
+from bal.normalise.refusal import UNFORESEEN, Refusal
 from bal.normalise.times import TimeReader
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_#][A-Za-z0-9 ._:/#+@()\[\]-]{0,63}", re.ASCII)
@@ -66,8 +67,14 @@ def pmu_outcomes(
     if isinstance(message.body, bytes):
         body = message.body
     else:
+        body = b""
         with message.body() as stream:
-            body = stream.read()
+            while chunk := stream.read(CHUNK_BYTES):
+                body += chunk
+                if len(body) > INLINE_MESSAGE_BYTES:
+                    raise Unreadable(
+                        "a PMU message is larger than 8 MiB", remedy="send fewer readings a message"
+                    )
     document = _decode(body)
     device = _device(document, message.device)
     readings = document.get("readings")
@@ -140,6 +147,8 @@ class PmuReader:
                 yield self._rejection(index, members, refusal)
             except RuleBroken as broken:
                 yield self._rejection(index, members, Refusal(broken.what, code="rule"))
+            except UNFORESEEN:
+                yield self._rejection(index, members, Refusal("the reading could not be read"))
             else:
                 yield reading
 

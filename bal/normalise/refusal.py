@@ -1,6 +1,11 @@
 """Refusals: why one reading of a message is not accepted."""
 
+from typing import Final
+
 from bal.core.errors import Malformed
+
+UNFORESEEN: Final = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What a reading nobody thought of may raise: its neighbours pass all the same."""
 
 
 class Refusal(Malformed):

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bal.core.errors import Misconfigured
 from bal.core.instant import MICROSECONDS, from_datetime
 from bal.core.limits import EPOCH_MAX, EPOCH_MIN
 from bal.normalise.refusal import Refusal
@@ -27,14 +26,13 @@ class TimeReader:
     """
 
     def __init__(self, time_zone: str | None) -> None:
-        self._zone = None
+        self._zone: ZoneInfo | None = None
+        self._lacking = "the source has no time zone"
         if time_zone is not None:
             try:
                 self._zone = ZoneInfo(time_zone)
             except (ValueError, OSError, LookupError):
-                raise Misconfigured(
-                    "the time zone of the source is not known", remedy="set an IANA name, such as Europe/Rome"
-                ) from None
+                self._lacking = "the time zone of the source is not known here"
         self._known: dict[str, int] = {}
 
     def read(self, text: str) -> int:
@@ -79,7 +77,7 @@ class TimeReader:
             ahead = timedelta(hours=hours, minutes=minutes)
             return moment - ahead if offset[0] == "+" else moment + ahead
         if self._zone is None:
-            raise Refusal("the time has no offset, and the source no time zone", code="timestamp")
+            raise Refusal(f"the time has no offset, and {self._lacking}", code="timestamp")
         first = moment.replace(tzinfo=self._zone)
         second = first.replace(fold=1)
         if first.utcoffset() == second.utcoffset():
