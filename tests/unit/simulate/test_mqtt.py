@@ -115,11 +115,13 @@ async def test_a_broker_that_went_away_is_found_again(authority: Authority) -> N
     assert progress.connections >= 2
 
 
-async def test_a_document_that_no_broker_takes_is_told(authority: Authority) -> None:
-    large = DsoPlan("dso-a", 5, 120, 1_793_232_000, quarters_per_document=96)
+async def test_a_document_that_no_broker_takes_is_told(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bal.simulate.mqtt.MQTT_MESSAGE_BYTES", 1000)
     async with broker(authority, Service()) as open_broker:
         with pytest.raises(TooLarge, match="fewer meters"):
-            await run(Simulation(large, 1, 0, settings=QUICK), door(authority, "dso-a", open_broker.port))
+            await run(Simulation(DSO, 1, 0, settings=QUICK), door(authority, "dso-a", open_broker.port))
 
 
 async def test_a_foreign_certificate_cannot_read_receipts(authority: Authority) -> None:
