@@ -2,9 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiomqtt
 
@@ -24,6 +26,22 @@ SOURCES = [
     ),
     Source(name="dso-b", lane="lane-1"),
 ]
+
+
+@cache
+def _account() -> str:
+    """Return the accounts' file once for all tests: hashing is slow on purpose."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "accounts"
+        Accounts(path).put("dso-b", PASSWORD)
+        return path.read_text()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is asked has no event
+            await asyncio.sleep(0.01)
 
 
 class Arrivals:
@@ -60,7 +78,7 @@ class Field:
         self.authority = Authority.create(directory / "pki")
         self.certificate, self.key = self.authority.issue_server()
         self.accounts = Accounts(directory / "accounts")
-        self.accounts.put("dso-b", PASSWORD)
+        (directory / "accounts").write_text(_account())
         self.ownership = Ownership(SOURCES)
         self.grants: dict[str, Rights] = {"bal-service": ALL_RIGHTS}
         self.revocations = RevocationList(self.authority.certificate_path, self.authority.crl_path)
@@ -73,8 +91,10 @@ class Field:
             accounts=self.accounts,
         )
 
-    def settings(self, **changes: int) -> BrokerSettings:
-        return BrokerSettings(self.authority.certificate_path, self.certificate, self.key, **changes)
+    def settings(self, connections: int = 100) -> BrokerSettings:
+        return BrokerSettings(
+            self.authority.certificate_path, self.certificate, self.key, connections=connections
+        )
 
     def inbox(self, limit: int = 1 << 26) -> EmbeddedInbox:
         """Return an inbox that gets everything."""

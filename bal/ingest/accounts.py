@@ -25,8 +25,7 @@ class Accounts:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._hash = PasswordHash((Argon2Hasher(),))
-        # Somebody unknown costs as much time as somebody known.
-        self._nobody = self._hash.hash(secrets.token_hex(16))
+        self._nobody = ""
         self._stamp: tuple[int, int, int] | None = None
         self._hashes: dict[str, str] = {}
         # Hashing costs 64 MiB and tens of milliseconds of a core: one at a time.
@@ -57,16 +56,18 @@ class Accounts:
             return False
         known = self._read().get(name)
         async with self._turn:
-            right = await asyncio.to_thread(self._matches, password, known or self._nobody)
+            right = await asyncio.to_thread(self._matches, password, known)
         return right and known is not None
 
     def has(self, name: str) -> bool:
         """Tell whether the account exists."""
         return name in self._read()
 
-    def _matches(self, password: str, hashed: str) -> bool:
+    def _matches(self, password: str, known: str | None) -> bool:
+        if not self._nobody:
+            self._nobody = self._hash.hash(secrets.token_hex(16))
         try:
-            return self._hash.verify(password, hashed)
+            return self._hash.verify(password, known or self._nobody)  # somebody unknown costs as much time
         except PwdlibError:
             return False
 

@@ -14,7 +14,7 @@ from bal.core.address import AddressRange
 from bal.core.message import Message, Receipt
 from bal.ingest import MqttInbox, MqttSettings
 from bal.ports import Delivery, Inbox
-from tests.brokers import PASSWORD, SOURCES, Field, running
+from tests.brokers import PASSWORD, SOURCES, Field, eventually, running
 
 
 @dataclass
@@ -111,13 +111,15 @@ async def test_a_receipt_reaches_the_sender_and_the_message_comes_no_more(door: 
             good, partly, bad, _ = await take(deliveries, 4)
             await good.accept(receipt(good.message))
             await partly.accept(receipt(partly.message, rejected=1, rejections=(("no number", "value[1]"),)))
-            refused = receipt(bad.message, accepted=0, rejected=1, ranges=(), rejections=(("no XML", "line 1"),))
+            refused = receipt(
+                bad.message, accepted=0, rejected=1, ranges=(), rejections=(("no XML", "line 1"),)
+            )
             await bad.reject(refused)
             told = [await anext(sender.messages) for _ in range(4)]
         async with door.inbox.deliveries() as deliveries:
             assert [d.message.body for d in await take(deliveries, 1)] == [b"last"]
     topics = [str(message.topic) for message in told]
-    contents = [json.loads(message.payload) for message in told]  # type: ignore[arg-type]
+    contents = [json.loads(message.payload) for message in told]
     assert topics == [f"bal/dso-a/{name}" for name in ("accepted", "rejected", "accepted", "rejected")]
     assert contents[0] == {
         "source": "dso-a",
@@ -158,7 +160,7 @@ async def test_what_is_not_settled_comes_again_in_order(door: Door) -> None:
 async def test_settling_out_of_order_loses_nothing(door: Door) -> None:
     await door.send(b"1", b"2", b"3")
     async with door.inbox.deliveries() as deliveries:
-        one, two, three = await take(deliveries, 3)
+        _, _, three = await take(deliveries, 3)
         await three.accept(receipt(three.message))
         await asyncio.sleep(0.1)
     async with door.inbox.deliveries() as deliveries:
@@ -173,7 +175,9 @@ async def test_a_broken_connection_heals_and_old_deliveries_settle_nothing_new(d
         await door.break_connection()
         await door.send(b"after")
         seen = [delivery async for delivery in _until(deliveries, b"after")]
-        await before.accept(receipt(before.message))  # of the connection before: must not acknowledge anything else
+        await before.accept(
+            receipt(before.message)
+        )  # of the connection before: must not acknowledge anything else
         await asyncio.sleep(0.1)
     async with door.inbox.deliveries() as deliveries:
         await door.send(b"last")
@@ -225,8 +229,7 @@ async def test_new_sources_are_heard_without_a_restart(tmp_path: Path) -> None:
         )
         async with inbox.deliveries() as deliveries:
             waiting = asyncio.ensure_future(anext(deliveries))
-            while not field.broker.subscriptions.of("bal/dso-a/cim"):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: bool(field.broker.subscriptions.of("bal/dso-a/cim")))
             sources = SOURCES
             await inbox.refresh()
             async with field.client(None, user=("dso-b", PASSWORD)) as client:
