@@ -87,6 +87,23 @@ class Normaliser(Protocol):
         ...
 
 
+class BatchPlace(NamedTuple):
+    """Where a batch stands."""
+
+    log: str
+    seq: int
+
+
+class ClosedLog(NamedTuple):
+    """A log that nothing is appended to any more because the contract refused one of its batches for good."""
+
+    lane: str
+    log: str
+    reason: str
+    closed_at: int
+    """Microseconds UTC."""
+
+
 class BatchRecord(NamedTuple):
     """What the SCD keeps of a batch besides its rows."""
 
@@ -96,6 +113,8 @@ class BatchRecord(NamedTuple):
     commitment: Commitment | None
     """Present once the batch is marked anchored."""
     published: bool
+    moved_to: BatchPlace | None = None
+    """Where its entries stand since its log was closed. The record stays as evidence: no rows, no anchor belong to it."""
 
 
 class Tile(NamedTuple):
@@ -193,11 +212,11 @@ class Store(Protocol):
         ...
 
     async def unanchored(self, log: str) -> list[Anchor]:
-        """Return the anchors of batches not marked anchored, in sequence."""
+        """Return the anchors of batches marked neither anchored nor moved, in sequence."""
         ...
 
     async def unpublished(self, log: str) -> list[int]:
-        """Return the sequence numbers of batches not marked published, in order."""
+        """Return the sequence numbers of batches marked neither published nor moved, in order."""
         ...
 
     async def certified_batch(self, log: str, seq: int) -> CertifiedBatch:
@@ -206,6 +225,24 @@ class Store(Protocol):
 
     async def forget_receipts(self, before: int) -> int:
         """Drop complete receipts older than `before` (microseconds); return how many."""
+        ...
+
+    # --- closed logs ----------------------------------------------------------------------------------------------
+    async def close_log(self, log: str, reason: str, now: int) -> None:
+        """Record that nothing is appended to `log` any more; the first reason stays."""
+        ...
+
+    async def closed_logs(self) -> list[ClosedLog]:
+        """Return every closed log, in the order they were opened."""
+        ...
+
+    async def carry_over(self, log: str, seq: int, batch: SealedBatch) -> None:
+        """Store `batch`, which holds the entries of the unanchored batch (log, seq) of a closed log, in its stead.
+
+        As one thing: the old rows are removed, the old record is marked moved, receipts that named the old addresses
+        name the new ones. Again is no harm. `LaneLost` when the place of `batch` is taken, `Conflict` when (log, seq)
+        is anchored or was moved elsewhere, `NotFound`.
+        """
         ...
 
     # --- erasure --------------------------------------------------------------------------------------------------
@@ -226,11 +263,11 @@ class Store(Protocol):
 
     # --- reading side ---------------------------------------------------------------------------------------------
     async def batch(self, log: str, seq: int) -> BatchRecord:
-        """Return one batch record. `NotFound`."""
+        """Return one batch record. `NotFound`; `Invalid` when it cannot be read any more."""
         ...
 
     def batches(self, log: str, first: int = 0) -> AsyncIterator[BatchRecord]:
-        """Yield the batch records of a log in sequence."""
+        """Yield the batch records of a log in sequence. `Invalid` at one that was altered; go on from the next number."""
         ...
 
     async def entry(self, address: Address) -> StoredEntry:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bal.core.address import Address, AddressRange
@@ -10,12 +11,13 @@ from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry, Erasure, StoredEntry
-from bal.core.errors import Erased, LaneLost, NotFound, NotYetAnchored
+from bal.core.errors import Erased, Invalid, LaneLost, NotFound, NotYetAnchored
 from bal.core.limits import TILE_LEAVES
 from bal.core.message import Receipt
 from bal.core.reading import Reading
-from bal.ports import BatchRecord, Tile
+from bal.ports import BatchPlace, BatchRecord, Tile
 from chaincode.anchor import Anchor
+from chaincode.errors import ContractError
 from chaincode.merkle import path_through_tile, tile_roots
 
 HASH_BYTES = 32
@@ -23,9 +25,14 @@ READING_COLUMNS = ",".join(Reading._fields)
 ERASURE_COLUMNS = ",".join(Erasure._fields)
 _INSERT_READING = f"INSERT INTO readings (log,seq,idx,{READING_COLUMNS},salt) VALUES ({','.join('?' * 16)})"  # noqa: S608 - constants
 _INSERT_ERASURE = f"INSERT INTO erasures (log,seq,idx,{ERASURE_COLUMNS},salt) VALUES ({','.join('?' * 10)})"  # noqa: S608 - constants
-_SELECT_BATCH = """SELECT b.anchor, b.tile_roots, b.sealed_at, a.detail, p.seq IS NOT NULL FROM batches b
+_SELECT_BATCH = """SELECT b.log, b.seq, b.anchor, b.tile_roots, b.sealed_at, a.detail, p.seq IS NOT NULL, m.detail
+    FROM batches b
     LEFT JOIN marks a ON a.log = b.log AND a.state = 'anchored' AND a.seq = b.seq
-    LEFT JOIN marks p ON p.log = b.log AND p.state = 'published' AND p.seq = b.seq """
+    LEFT JOIN marks p ON p.log = b.log AND p.state = 'published' AND p.seq = b.seq
+    LEFT JOIN marks m ON m.log = b.log AND m.state = 'moved' AND m.seq = b.seq """
+_NOT_MOVED = (
+    """NOT EXISTS (SELECT 1 FROM marks m WHERE m.log = b.log AND m.state = 'moved' AND m.seq = b.seq)"""
+)
 
 
 def append_batch(db: sqlite3.Connection, batch: SealedBatch) -> None:
@@ -111,12 +118,16 @@ def forget_receipts(db: sqlite3.Connection, before: int) -> int:
     return db.execute("DELETE FROM receipts WHERE received_at < ? AND complete", (before,)).rowcount
 
 
-def _record(row: tuple[str, bytes, int, str | None, int]) -> BatchRecord:
-    anchor_text, roots, sealed_at, detail, published = row
-    anchor = Anchor.from_json(json.loads(anchor_text))
-    commitment = Commitment(anchor, **_detail(detail)) if detail is not None else None
-    cut = tuple(roots[start : start + HASH_BYTES] for start in range(0, len(roots), HASH_BYTES))
-    return BatchRecord(anchor, cut, sealed_at, commitment, bool(published))
+def _record(row: tuple[str, int, str, bytes, int, str | None, int, str | None]) -> BatchRecord:
+    log, seq, anchor_text, roots, sealed_at, detail, published, moved = row
+    try:
+        anchor = Anchor.from_json(json.loads(anchor_text))
+        commitment = Commitment(anchor, **_detail(detail)) if detail is not None else None
+        target = BatchPlace(*json.loads(moved)) if moved is not None else None
+        return BatchRecord(anchor, _cut(roots), sealed_at, commitment, bool(published), target)
+    except (ContractError, ValueError, TypeError, KeyError) as error:
+        message = "the record of this batch was altered"
+        raise Invalid(message, subject=f"{log}:{seq}", remedy="run `bal audit`") from error
 
 
 def _detail(text: str) -> dict[str, Any]:
@@ -158,11 +169,19 @@ def last_batch(db: sqlite3.Connection, log: str) -> BatchRecord | None:
 
 
 def batch_page(db: sqlite3.Connection, log: str, first: int, count: int) -> list[BatchRecord]:
-    """Return up to `count` batch records from `first` on."""
+    """Return up to `count` batch records from `first` on, up to an altered one; `Invalid` when that is the first."""
     rows = db.execute(
         _SELECT_BATCH + "WHERE b.log = ? AND b.seq >= ? ORDER BY b.seq LIMIT ?", (log, first, count)
     )
-    return [_record(row) for row in rows]
+    records: list[BatchRecord] = []
+    for row in rows:
+        try:
+            records.append(_record(row))
+        except Invalid:
+            if records:
+                break
+            raise
+    return records
 
 
 def marked_up_to(db: sqlite3.Connection, log: str, state: str) -> int:
@@ -174,23 +193,33 @@ def marked_up_to(db: sqlite3.Connection, log: str, state: str) -> int:
 def unanchored(db: sqlite3.Connection, log: str) -> list[Anchor]:
     """Return the anchors of batches that bear no anchored mark, in sequence."""
     after = marked_up_to(db, log, "anchored")
-    rows = db.execute("SELECT anchor FROM batches WHERE log = ? AND seq > ? ORDER BY seq", (log, after))
-    return [Anchor.from_json(json.loads(text)) for (text,) in rows]
+    rows = db.execute(
+        _SELECT_BATCH + f"WHERE b.log = ? AND b.seq > ? AND {_NOT_MOVED} ORDER BY b.seq", (log, after)
+    )
+    return [_record(row).anchor for row in rows]
 
 
 def unpublished(db: sqlite3.Connection, log: str) -> list[int]:
     """Return the sequence numbers of batches that bear no published mark, in order."""
     after = marked_up_to(db, log, "published")
-    return [
-        seq
-        for (seq,) in db.execute(
-            "SELECT seq FROM batches WHERE log = ? AND seq > ? ORDER BY seq", (log, after)
-        )
-    ]
+    sql = f"SELECT b.seq FROM batches b WHERE b.log = ? AND b.seq > ? AND {_NOT_MOVED} ORDER BY b.seq"  # noqa: S608
+    return [seq for (seq,) in db.execute(sql, (log, after))]
 
 
 def entries(db: sqlite3.Connection, log: str, seq: int) -> list[StoredEntry]:
     """Return every row that claims to belong to a batch, by index."""
+    try:
+        return _entries(db, log, seq)
+    except sqlite3.OperationalError:
+        # A row altered so that it is no text any more must not hide itself or its neighbours from an audit.
+        db.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            return _entries(db, log, seq)
+        finally:
+            db.text_factory = str
+
+
+def _entries(db: sqlite3.Connection, log: str, seq: int) -> list[StoredEntry]:
     sql = f"SELECT idx, salt, {READING_COLUMNS} FROM readings WHERE log = ? AND seq = ? ORDER BY idx"  # noqa: S608
     make = Reading._make
     found = [
@@ -218,8 +247,24 @@ def entry(db: sqlite3.Connection, address: Address) -> StoredEntry:
     if db.execute("SELECT 1 FROM erased WHERE address = ?", (str(address),)).fetchone():
         message = "this entry has been erased"
         raise Erased(message, subject=str(address))
+    place = moved_to(db, address.log, address.seq)
+    if place is not None:
+        raise _moved(address, place)
     message = "there is no such entry"
     raise NotFound(message, subject=str(address), remedy="addresses are written log:seq:index")
+
+
+def moved_to(db: sqlite3.Connection, log: str, seq: int) -> BatchPlace | None:
+    """Return where the entries of a batch of a closed log stand now, None when they were not moved."""
+    row = db.execute(
+        "SELECT detail FROM marks WHERE log = ? AND state = 'moved' AND seq = ?", (log, seq)
+    ).fetchone()
+    return None if row is None else BatchPlace(*json.loads(row[0]))
+
+
+def _moved(address: Address, place: BatchPlace) -> NotFound:
+    message = "this entry was moved when its log was closed"
+    return NotFound(message, subject=str(address), remedy=f"ask for {Address(*place, address.index)}")
 
 
 def strays(db: sqlite3.Connection) -> list[Address]:
@@ -255,11 +300,17 @@ def all_leaves(db: sqlite3.Connection, log: str, seq: int) -> list[bytes]:
 def proof_path(db: sqlite3.Connection, address: Address) -> list[bytes]:
     """Return the inclusion path of an address, reading its tile and the batch record."""
     record = batch(db, address.log, address.seq)
+    if record.moved_to is not None:
+        raise _moved(address, record.moved_to)
     if address.index >= record.anchor.size:
         message = "there is no such entry"
         raise NotFound(message, subject=str(address))
     part = tile(db, address.log, address.seq, address.index // TILE_LEAVES)
-    return path_through_tile(part.leaves, record.tile_roots, address.index, record.anchor.size)
+    try:
+        return path_through_tile(part.leaves, record.tile_roots, address.index, record.anchor.size)
+    except ContractError as error:
+        message = "the tiles of this batch were altered"
+        raise Invalid(message, subject=str(address), remedy="run `bal audit`") from error
 
 
 def certified_batch(db: sqlite3.Connection, log: str, seq: int) -> CertifiedBatch:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from bal.core.errors import BalError, StoreFailed
 
@@ -20,12 +20,21 @@ T = TypeVar("T")
 class Connections:
     """An SQLite file's writer thread and reader threads, each with a connection of its own."""
 
-    def __init__(self, path: Path, *, schema: str, pragmas: tuple[str, ...], read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: str,
+        pragmas: tuple[str, ...],
+        read_only: bool = False,
+        prepare: Callable[[sqlite3.Connection], object] = lambda _: None,
+    ) -> None:
         self.path = path
         self.read_only = read_only
         self._pragmas = pragmas
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
         if not read_only:
@@ -34,8 +43,9 @@ class Connections:
                 connection = self._connect()
                 for pragma in pragmas:
                     connection.execute(pragma)
-                connection.executescript(schema)
                 path.chmod(0o600)
+                connection.executescript(schema)
+                prepare(connection)
                 connection.close()
                 self._opened.remove(connection)
         elif not path.exists():
@@ -67,15 +77,13 @@ class Connections:
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `work` in one transaction on the writer's thread; durable when this returns."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._writer, partial(self._transaction, work, *args, **kwargs)
-        )
+        return await self._run(self._writer, partial(self._transaction, work, *args, **kwargs))
 
     async def write_outside(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `work` on the writer's thread outside any transaction."""
-        return await asyncio.get_running_loop().run_in_executor(
+        return await self._run(
             self._writer, partial(self._plain, work, writing=True, args=args, kwargs=kwargs)
         )
 
@@ -83,9 +91,15 @@ class Connections:
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `work` on a reader's thread."""
-        return await asyncio.get_running_loop().run_in_executor(
+        return await self._run(
             self._readers, partial(self._plain, work, writing=False, args=args, kwargs=kwargs)
         )
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._closed:
+            message = "this database is closed"
+            raise StoreFailed(message, subject=self.path.name, remedy="open it again")
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _plain(
         self, work: Callable[..., T], *, writing: bool, args: tuple[object, ...], kwargs: dict[str, object]
@@ -108,6 +122,7 @@ class Connections:
 
     async def close(self) -> None:
         """Finish what was begun and close every connection."""
+        self._closed = True
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
@@ -115,12 +130,6 @@ class Connections:
         self._readers.shutdown()
         for connection in self._opened:
             connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._shut()
 
 
 class _Failing:
@@ -140,4 +149,4 @@ class _Failing:
                 message,
                 subject=self._subject,
                 remedy="check the disk's free space and the file's permissions",
-            ) from error
+            ) from None  # SQLite quotes a text it cannot decode

@@ -69,7 +69,7 @@ class SqliteQuarantine:
                 sealed[_NONCE_BYTES:],
                 _context(found.source, found.digest, found.ordinal),
             )
-        except InvalidTag as error:
+        except (InvalidTag, ValueError, TypeError, AttributeError) as error:  # bytes, or types, were altered
             message = "this entry of the quarantine cannot be opened with this key"
             raise Invalid(message, subject=str(id), remedy="use the home whose keys sealed it") from error
         return found._replace(fragment=fragment)

@@ -13,15 +13,18 @@ from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import StoredEntry
+from bal.core.errors import StoreFailed
 from bal.core.message import Receipt
 from bal.core.source import Lane, Source
-from bal.ports import BatchRecord, ErasureNote, ReadingQuery, StoredReading, Tile
-from bal.store import batches, erasure, readings, registry
+from bal.ports import BatchRecord, ClosedLog, ErasureNote, ReadingQuery, StoredReading, Tile
+from bal.store import batches, closing, erasure, readings, registry
 from bal.store.connection import Connections
 from bal.store.schema import PRAGMAS, SCHEMA
 from chaincode.anchor import Anchor
 
 PAGE = 256
+PAGE_MAX = 8192
+"""Pages of one answer grow up to this, since each reads again what is left of its bucket."""
 _SCRUB_ATTEMPTS = 50
 _SCRUB_PAUSE = 0.2
 
@@ -31,7 +34,9 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._db = Connections(path, schema=SCHEMA, pragmas=PRAGMAS, read_only=read_only)
+        self._db = Connections(
+            path, schema=SCHEMA, pragmas=PRAGMAS, read_only=read_only, prepare=erasure.finish
+        )
 
     async def close(self) -> None:
         """Close the file."""
@@ -87,13 +92,24 @@ class SqliteStore:
     async def forget_receipts(self, before: int) -> int:
         return await self._db.write(batches.forget_receipts, before)
 
+    # --- closed logs
+    async def close_log(self, log: str, reason: str, now: int) -> None:
+        await self._db.write(closing.close_log, log, reason, now)
+
+    async def closed_logs(self) -> list[ClosedLog]:
+        return await self._db.read(closing.closed_logs)
+
+    async def carry_over(self, log: str, seq: int, batch: SealedBatch) -> None:
+        await self._db.write(closing.carry_over, log, seq, batch)
+
     # --- erasure
     async def erase(self, note: ErasureNote, lookup: bytes) -> None:
-        salt = await self._db.write(erasure.remove, note, lookup)
+        traces = await self._db.write(erasure.remove, note, lookup)
         for attempt in range(_SCRUB_ATTEMPTS):
             try:
-                await self._db.write_outside(erasure.scrub, self.path, salt)
-            except Exception:
+                if traces != []:
+                    await self._db.write_outside(erasure.scrub, self.path, note.target, traces)
+            except StoreFailed:
                 if attempt == _SCRUB_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(_SCRUB_PAUSE)
@@ -133,9 +149,9 @@ class SqliteStore:
 
     async def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
         """Yield readings, a page at a time; each page is read anew from where the one before ended."""
-        left = query.limit
+        left, size = query.limit, PAGE
         while left is None or left > 0:
-            count = PAGE if left is None else min(PAGE, left)
+            count = size if left is None else min(size, left)
             page = await self._db.read(_reading_page, query._replace(limit=count))
             for found in page:
                 yield found
@@ -143,6 +159,7 @@ class SqliteStore:
                 return
             query = query._replace(after=page[-1].position)
             left = None if left is None else left - len(page)
+            size = min(2 * size, PAGE_MAX)
 
 
 def _reading_page(db: sqlite3.Connection, query: ReadingQuery) -> list[StoredReading]:
