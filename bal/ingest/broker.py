@@ -154,7 +154,8 @@ class EmbeddedBroker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for session in list(self._sessions.values()):
             self._end(session)
-        await self._server.wait_closed()
+        with contextlib.suppress(TimeoutError):  # somebody in the middle of a TLS handshake
+            await asyncio.wait_for(self._server.wait_closed(), 5)
         self._server = None
 
     async def __aenter__(self) -> Self:

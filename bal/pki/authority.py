@@ -175,7 +175,10 @@ class Authority:
         if next_update is None or next_update <= horizon:
             found.append("the revocation list has to be signed anew: `bal pki renew-crl`")
         now = datetime.now(UTC)
-        newest = {(issued.kind, issued.name): issued for issued in self.list() if issued.valid(now)}
+        valid = sorted(
+            (issued for issued in self.list() if issued.valid(now)), key=lambda issued: issued.not_after
+        )
+        newest = {(issued.kind, issued.name): issued for issued in valid}
         found += [
             f"the certificate of {issued.name} expires on {issued.not_after:%Y-%m-%d}"
             for issued in newest.values()

@@ -50,6 +50,8 @@ class BrokerSend:
                         group.create_task(client.publish(topic, payload, qos=1))
         except (aiomqtt.MqttError, ExceptionGroup) as error:
             await self.close()
+            if isinstance(error, ExceptionGroup) and error.split(aiomqtt.MqttError)[1] is not None:
+                raise
             message = "the MQTT broker did not acknowledge what was published"
             raise Unavailable(message, remedy="it is tried again; check the broker") from error
 
