@@ -76,7 +76,10 @@ class ValueRange(_Rule):
     @field_validator("minimum", "maximum")
     @classmethod
     def _decimal(cls, text: str | None) -> str | None:
-        return None if text is None else canonical_value(text)
+        try:
+            return None if text is None else canonical_value(text)
+        except Malformed as error:
+            raise ValueError(error.what) from None
 
     @model_validator(mode="after")
     def _order(self) -> "ValueRange":

@@ -14,10 +14,13 @@ from bal.core.reading import Reading
 from bal.core.reading_type import decode
 from bal.core.source import Source
 from bal.core.value import canonical_value
-from bal.normalise.document import SPLIT_READINGS, Document
+from bal.normalise.document import Document
 from bal.normalise.records import RawMeterReading, RawReading, Survey
 from bal.normalise.refusal import UNFORESEEN, Refusal
 from bal.normalise.times import TimeReader, whole_seconds
+
+SPLIT_READINGS = 8192
+"""A `MeterReading` of a streamed document is handed out in parts of this size."""
 
 
 class _Type(NamedTuple):

@@ -15,9 +15,6 @@ from bal.normalise.guard import utf8_chunks
 from bal.normalise.records import RawMeterReading, Survey
 from bal.normalise.target import Target
 
-SPLIT_READINGS = 8192
-"""A `MeterReading` of a streamed document is handed out in parts of this size."""
-
 
 class Document:
     """One pass over a document."""

@@ -15,7 +15,8 @@ from bal.core.errors import Unreadable
 CHUNK_BYTES = 1 << 18
 _WHITE = b" \t\r\n"
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9._-]{1,40})["']""")
-_ASCII_LIKE = re.compile(r"iso8859-(?:[1-9]|1[0-9])|cp125[0-8]|latin-?1|ascii|utf-8")
+_UTF_8 = re.compile(r"utf-?8|us-ascii|ascii", re.IGNORECASE)
+_CODE_PAGE = re.compile(r"(iso-8859-)([1-9]|1[013456])|(?:windows-|cp)(125[0-8])", re.IGNORECASE)
 _REFUSED_ENCODING = "the document is in an encoding that is not read"
 
 
@@ -74,13 +75,14 @@ def _encoding(head: bytes) -> tuple[str, int]:
     declared = _DECLARED.match(head)
     if declared is None:
         return "utf-8", 0
-    try:
-        name = codecs.lookup(declared[1].decode()).name
-    except LookupError:
-        name = ""
-    if not _ASCII_LIKE.fullmatch(name):
+    name = declared[1].decode()
+    page = _CODE_PAGE.fullmatch(name)
+    # Python's registry is not asked: it imports a module by the name it is given.
+    if page is None and not _UTF_8.fullmatch(name):
         raise Unreadable(_REFUSED_ENCODING, remedy="send UTF-8")
-    return ("utf-8" if name == "ascii" else name), 0
+    if page is None:
+        return "utf-8", 0
+    return (f"iso8859-{page[2]}" if page[2] else f"cp{page[3]}"), 0
 
 
 class Prologue:

@@ -8,10 +8,10 @@ its process again is unreadable, its neighbours never notice.
 import asyncio
 import marshal
 import multiprocessing
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import BinaryIO, Final, Self
@@ -58,7 +58,7 @@ class PoolNormaliser:
 
     async def normalise(
         self, message: Message, source: Source, received_at: int, seed: bytes, skip: int
-    ) -> AsyncIterator[NormalisedPart]:
+    ) -> AsyncGenerator[NormalisedPart]:
         """Yield the outcomes of `message` from number `skip` on, in parts (`bal.ports.Normaliser`).
 
         Salts follow from `seed` (32 random bytes, forgotten with the message) as `bal.normalise.parts.part_seed` says. Raises
@@ -83,8 +83,8 @@ class PoolNormaliser:
                     yield unpack(packed)
                 return
             attempts -= 1
-        async with self._alone:
-            async for part in self._one_process(task, message, attempts):
+        async with self._alone, aclosing(self._one_process(task, message, attempts)) as found:
+            async for part in found:
                 yield part
 
     async def _pooled(self, task: Task) -> list[bytes] | tuple[str, str, str] | None:
@@ -103,7 +103,7 @@ class PoolNormaliser:
 
     async def _one_process(
         self, task: Task, message: Message, attempts: int
-    ) -> AsyncIterator[NormalisedPart]:
+    ) -> AsyncGenerator[NormalisedPart]:
         given = 0
         for _ in range(attempts):
             stream = _Stream(self._context, task._replace(first_part=given), message)
