@@ -1,0 +1,278 @@
+"""Settings to adapters to service: the only file that picks adapters."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bal.anchor.ledger import EmbeddedLedger
+from bal.config import Settings, load
+from bal.core.errors import Malformed, NothingToTrust
+from bal.core.names import is_name
+from bal.core.source import Lane
+from bal.erasing import ErasedKeys, Erasing
+from bal.home import Home
+from bal.ingest import Accounts, BrokerSettings, EmbeddedBroker, EmbeddedInbox, Intake
+from bal.keys import Keys, operator_public_key
+from bal.metrics import Metrics
+from bal.normalise.normaliser import PoolNormaliser
+from bal.pipeline import LaneWorker, Pipeline, World
+from bal.pki import Authority, RevocationList
+from bal.ports import Publisher
+from bal.publish import CertifiedTopics, ClosedOutput, EventStream, FlatTopics, JsonLines, send_each
+from bal.reader import Reader
+from bal.registry import Registry
+from bal.service import Service
+from bal.store import SqliteQuarantine, SqliteStore
+from bal.system import SystemClock, SystemRandom, SystemTasks
+from bal.verify.anchors import AnchorFile
+from bal.verify.audit import audit
+from bal.verify.heads import Heads
+from bal.verify.report import AuditReport
+from bal.verify.verifier import Verdict, verify, verify_on_ledger
+
+
+@asynccontextmanager
+async def open_reader(home: Home) -> AsyncIterator[Reader]:
+    """Open a home for reading, beside whoever writes it. `NotFound` where there is none."""
+    home.existing()
+    keys = Keys.open(home.keys)
+    store = SqliteStore(home.scd, read_only=True)
+    ledger = await EmbeddedLedger.beside(home.ledger, operator_public_key(home.keys))
+    try:
+        yield Reader(store, ledger, keys.pseudonyms)
+    finally:
+        await ledger.close()
+        await store.close()
+
+
+@asynccontextmanager
+async def open_quarantine(home: Home) -> AsyncIterator[SqliteQuarantine]:
+    """Open the quarantine of a home for reading. `NotFound` where there is no home."""
+    home.existing()
+    quarantine = SqliteQuarantine(home.quarantine, Keys.open(home.keys).quarantine, read_only=True)
+    try:
+        yield quarantine
+    finally:
+        await quarantine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A home held by this process, everything in it open."""
+
+    home: Home
+    settings: Settings
+    keys: Keys
+    service: Service
+    registry: Registry
+    metrics: Metrics
+    events: EventStream
+    publishers: list[Publisher]
+
+
+@asynccontextmanager
+async def open_service(home: Home, settings: Settings) -> AsyncIterator[Opened]:
+    """Take a home as its one writer and open everything but the doors; `Service.start` is the caller's.
+
+    `HomeLocked` when another process writes it; `LedgerAltered`, `StoreFailed`.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(home.lock())
+        opened = await _open(home, settings, stack)
+        yield opened
+
+
+async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened:
+    keys, clock, random = Keys.open(home.keys), SystemClock(), SystemRandom()
+    store = SqliteStore(home.scd)
+    stack.push_async_callback(store.close)
+    quarantine = SqliteQuarantine(home.quarantine, keys.quarantine)
+    stack.push_async_callback(quarantine.close)
+    ledger = await EmbeddedLedger.open(home.ledger, keys.operator, clock, random)
+    stack.push_async_callback(ledger.close)
+    normaliser = PoolNormaliser(settings.workers, keys.pseudonym_key)
+    stack.push_async_callback(normaliser.close)
+    files, events = JsonLines(home.out), EventStream()
+    publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat")]
+    metrics, registry = Metrics(), Registry()
+    registry.replace(await store.sources())
+    erased = ErasedKeys(_digest(keys.lookup))
+    erased.replace(await store.erased_lookups())
+    world = World(store, ledger, quarantine, normaliser, publishers, clock, random, SystemTasks(), metrics)
+    pipeline = Pipeline(
+        [
+            LaneWorker(lane, world, settings.lane, sources=registry.all, erased=erased)
+            for lane in await _lanes(store, settings, clock)
+        ]
+    )
+    service = Service(
+        store=store,
+        ledger=ledger,
+        quarantine=quarantine,
+        pipeline=pipeline,
+        erasing=Erasing(store, ledger, pipeline, clock, erased, [files]),
+        registry=registry,
+        clock=clock,
+        receipt_days=settings.lane.receipt_days,
+    )
+    return Opened(home, settings, keys, service, registry, metrics, events, publishers)
+
+
+def _digest(secret: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: hmac.digest(secret, data, hashlib.sha256)
+
+
+async def _lanes(store: SqliteStore, settings: Settings, clock: SystemClock) -> list[Lane]:
+    """Return the lanes this worker runs, each with its log; a lane's first log has the lane's name."""
+    known = {lane.name: lane for lane in await store.lanes()}
+    for name in settings.lanes:
+        if name not in known:
+            known[name] = Lane(name, name, clock.now())
+            await store.record_lane(known[name])
+    return [known[name] for name in settings.lanes]
+
+
+def authority(home: Home) -> Authority:
+    """Return the development CA of a home, made with a server certificate on first use."""
+    if Authority.exists(home.pki):
+        return Authority.open(home.pki)
+    made = Authority.create(home.pki)
+    made.issue_server(load(home.path).server.names)
+    return made
+
+
+def accounts(home: Home) -> Accounts:
+    """Return the field broker's accounts of a home."""
+    return Accounts(home.accounts)
+
+
+@asynccontextmanager
+async def judge(
+    home: Home, anchors: Path | None, heads: list[str]
+) -> AsyncIterator[Callable[[bytes], Awaitable[Verdict]]]:
+    """Yield what judges a certificate: by a file of trusted anchors, else by the home's ledger.
+
+    `heads` are `log=hash` texts up to which the file's chains must lead. `NothingToTrust` where there is neither.
+    """
+    if anchors is not None:
+        with AnchorFile(anchors, dict(_head(text) for text in heads) or None) as trusted:
+
+            async def by_file(text: bytes) -> Verdict:
+                return verify(text, trusted)
+
+            yield by_file
+        return
+    if not home.ledger.exists():
+        message = "there is nothing to trust: no file of anchors, and no ledger in this home"
+        raise NothingToTrust(
+            message, subject=home.path.name, remedy="give --anchors FILE, or name a home with --home"
+        )
+    ledger = await EmbeddedLedger.beside(home.ledger, operator_public_key(home.keys))
+    try:
+
+        async def by_ledger(text: bytes) -> Verdict:
+            return await verify_on_ledger(text, ledger)
+
+        yield by_ledger
+    finally:
+        await ledger.close()
+
+
+def _head(text: str) -> tuple[str, str]:
+    log, _, digest = text.partition("=")
+    if not is_name(log) or len(digest) != 64:
+        message = "this is not a head"
+        raise Malformed(message, remedy="write it as log=hash, the hash in 64 hex characters")
+    return log, digest.lower()
+
+
+async def audit_home(home: Home, since: Heads | None) -> AuditReport:
+    """Audit a home beside whoever writes it, also against the heads an earlier audit saw."""
+    async with open_reader(home) as reader:
+        return await audit(reader.store, reader.ledger, since=since)
+
+
+def _broker(opened: Opened) -> tuple[EmbeddedBroker, dict[str, EmbeddedInbox]]:
+    """Make the embedded field broker: its inboxes feed the lanes, the lanes feed its certified topics."""
+    settings, registry = opened.settings.mqtt, opened.registry
+    ca = authority(opened.home)
+    certificate, key = ca.server_paths
+    where = BrokerSettings(
+        ca=ca.certificate_path,
+        certificate=certificate,
+        key=key,
+        host=settings.host,
+        port=settings.port,
+        connections=settings.max_connections,
+    )
+    broker = EmbeddedBroker(
+        where,
+        rights_of=lambda identity: registry.ownership().rights_of(identity),
+        is_revoked=RevocationList(ca.certificate_path, ca.crl_path).is_revoked,
+        accounts=accounts(opened.home),
+    )
+    inboxes = {name: EmbeddedInbox(broker.send) for name in opened.service.pipeline.lanes}
+
+    def inbox_of(source: str) -> EmbeddedInbox | None:
+        registered = registry.all().get(source)
+        return None if registered is None else inboxes.get(registered.lane)
+
+    broker.serve(Intake(registry.ownership, inbox_of, broker.send))
+    for output in (CertifiedTopics(send_each(broker.send)), FlatTopics(send_each(broker.send))):
+        place = next(i for i, publisher in enumerate(opened.publishers) if publisher.name == output.name)
+        opened.publishers[place] = output
+    return broker, inboxes
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service with its doors open."""
+
+    opened: Opened
+    facts: dict[str, Any]
+    """Where its doors are: `mqtt` host:port, `gateway` URL, `control` socket; empty for a door that is shut."""
+
+    async def until(self, stopping: asyncio.Event) -> None:
+        """Return once `stopping` is set; raise what stops a lane."""
+        ways = [
+            asyncio.ensure_future(work) for work in (stopping.wait(), self.opened.service.pipeline.failure())
+        ]
+        try:
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in done:
+                way.result()
+        finally:
+            for way in ways:
+                way.cancel()
+
+
+@asynccontextmanager
+async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
+    """Open a home and its doors; leave by finishing what was taken. `HomeLocked`, `Unavailable` for a port in use."""
+    async with open_service(home, settings) as opened, AsyncExitStack() as stack:
+        broker, inboxes = _broker(opened) if settings.mqtt.enabled else (None, {})
+        await opened.service.start()
+        stack.push_async_callback(opened.service.stop)
+        facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
+        if broker is not None:
+            await broker.start()
+            stack.push_async_callback(broker.stop)
+            for name, inbox in inboxes.items():
+                stack.push_async_callback(
+                    _end, asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}")
+                )
+            facts["mqtt"] = f"{settings.mqtt.host}:{broker.port}"
+        home.announce(facts)
+        stack.callback(home.running.unlink, missing_ok=True)
+        yield Running(opened, facts)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,160 @@
+"""`bal bench`: certified readings per second through the whole embedded pipeline, durable and anchored."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bal.cli.options import JsonOption, print_json
+
+_METERS = 1000
+_QUARTER = 900
+_BEGIN = 1_767_225_600
+_IN_FLIGHT = 32
+_FSYNCS = 200
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("bench")(bench)
+
+
+def bench(
+    readings: Annotated[
+        int, typer.Option(min=1000, help="Readings in all, in documents of 1,000.")
+    ] = 300_000,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that parse and hash beside the service.")
+    ] = 1,
+    profile: Annotated[
+        Path | None, typer.Option(help="Write a cProfile of the service's process here.")
+    ] = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Folder for the temporary home.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the embedded pipeline in a temporary home: 1,000 meters a document, default output, everything fsynced."""
+    folder = Path(tempfile.mkdtemp(prefix="bal-bench-", dir=directory))
+    try:
+        figures = asyncio.run(_measure(folder, readings // _METERS, workers, profile))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        print_json(figures)
+        return
+    for name, value in figures.items():
+        if name != "certified_readings_per_second":
+            typer.echo(f"{name.replace('_', ' ')}: {value}")
+    typer.echo(f"{figures['certified_readings_per_second']} certified readings/s")
+
+
+async def _measure(folder: Path, documents: int, workers: int, profile: Path | None) -> dict[str, Any]:
+    from bal.bootstrap import open_service
+    from bal.config import Settings
+    from bal.core.message import Message
+    from bal.core.source import Source
+    from bal.home import Home
+
+    fsync = _fsync_milliseconds(folder)
+    async with open_service(
+        Home(folder / "home"), Settings().model_copy(update={"workers": workers})
+    ) as opened:
+        service = opened.service
+        await service.start()
+        await service.register_source(Source(name="bench", lane=next(iter(service.pipeline.lanes))))
+        lane = service.pipeline.lanes[next(iter(service.pipeline.lanes))]
+        warm = _document(0)
+        await service.ingest(Message("bench", "cim", warm, hashlib.sha256(warm).digest()))
+        lags: list[float] = []
+        turns = asyncio.Semaphore(_IN_FLIGHT)
+
+        async def certify(body: bytes) -> None:
+            receipt = await service.submit(Message("bench", "cim", body, hashlib.sha256(body).digest()))
+            accepted = time.perf_counter()
+            turns.release()
+            await lane.settled(receipt)
+            lags.append(time.perf_counter() - accepted)
+
+        with _profiled(profile):
+            cpu, begun = os.times(), time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for number in range(1, documents + 1):
+                    await turns.acquire()
+                    group.create_task(certify(_document(number)))
+            anchored = time.perf_counter() - begun
+            await lane.published.reached(lane.anchored.value)
+            published = time.perf_counter() - begun
+        used = os.times()
+        await service.stop()
+    lags.sort()
+    count = documents * _METERS
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}",
+        "file_system": _file_system(folder),
+        "fsync_milliseconds": fsync,
+        "readings": count,
+        "workers": workers,
+        "seconds_to_anchored": round(anchored, 3),
+        "seconds_to_published": round(published, 3),
+        "accepted_to_anchored_p50_ms": round(1000 * lags[len(lags) // 2], 1),
+        "accepted_to_anchored_p99_ms": round(1000 * lags[int(len(lags) * 0.99)], 1),
+        "service_cpu_microseconds_per_reading": round(
+            1e6 * (used.user + used.system - cpu.user - cpu.system) / count, 1
+        ),
+        "certified_readings_per_second": round(count / published),
+    }
+
+
+def _document(number: int) -> bytes:
+    """Return a quarter-hour document of 1,000 meters, no two alike."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_BEGIN + number * _QUARTER))
+    reading = (
+        f"<m:Readings><m:timeStamp>{moment}</m:timeStamp><m:value>{{value}}</m:value>"
+        '<m:ReadingType ref="0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0"/></m:Readings>'
+    )
+    meters = "".join(
+        f"<m:MeterReading>{reading.format(value=100_000 + 7 * number + meter)}"
+        f"<m:UsagePoint><m:mRID>DE00{meter:029d}</m:mRID></m:UsagePoint></m:MeterReading>"
+        for meter in range(_METERS)
+    )
+    head = '<m:MeterReadings xmlns:m="http://iec.ch/TC57/2011/MeterReadings#">'
+    return f"{head}{meters}</m:MeterReadings>".encode()
+
+
+def _fsync_milliseconds(folder: Path) -> float:
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        begun = time.perf_counter()
+        for _ in range(_FSYNCS):
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+        return round(1000 * (time.perf_counter() - begun) / _FSYNCS, 3)
+
+
+def _file_system(folder: Path) -> str:
+    best, kind = "", "unknown"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+            _, place, name = line.split()[:3]
+            if folder.is_relative_to(place) and len(place) >= len(best):
+                best, kind = place, name
+    return kind
+
+
+@contextlib.contextmanager
+def _profiled(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    import cProfile
+
+    with cProfile.Profile() as profile:
+        yield
+    profile.dump_stats(path)

@@ -1,0 +1,271 @@
+"""The demonstration: field, service, checker, auditor and a tamperer, one after the other in one process."""
+
+import asyncio
+import json
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from bal.bootstrap import Running, audit_home, authority, judge, open_reader, running
+from bal.config import GatewaySettings, LogSettings, MqttSettings, load
+from bal.core.address import Address
+from bal.core.entry import to_json
+from bal.core.source import Source
+from bal.home import Home
+from bal.keys import Keys
+from bal.log import configure
+from bal.ports import ReadingQuery
+from bal.simulate.checker import Sent, compare
+from bal.simulate.dispatch import Simulation, run
+from bal.simulate.mqtt import Credentials, MqttDoor
+from bal.simulate.plan import DsoPlan, Plan, PmuPlan
+from bal.simulate.profile import QUARTER_HOUR
+from bal.simulate.sender import Progress, SenderSettings
+
+DSO, PMU = "dso-demo", "pmu-demo"
+PMU_RATE = 10
+ROUNDS_PER_SECOND = 2
+"""Quarter hours the data server sends in a second: 1,800 times as fast as in the field."""
+
+
+class Failed(Exception):
+    """Something the demonstration promises did not happen."""
+
+
+class Demonstration:
+    """Runs in `home`, which must hold nothing yet."""
+
+    def __init__(self, home: Home, *, seconds: float, meters: int, pmus: int, quiet: bool) -> None:
+        self._home = home
+        self._seconds = seconds
+        self._meters = meters
+        self._pmus = pmus
+        self._console = Console(stderr=quiet, highlight=False)
+        self._quiet = quiet
+        self._progress: dict[str, Progress] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """Return what happened. `Failed` names the first thing that did not."""
+        if self._home.scd.exists():
+            message = "this home is in use; name an empty folder"
+            raise Failed(message)
+        configure(LogSettings(level="error", form="auto"))
+        report = await self._certify()
+        report |= await self._check()
+        report["certificate"] = await self._verify()
+        report["tampered"] = await self._tamper()
+        if not self._quiet:
+            self._summary(report)
+        return report
+
+    # --- field and service
+    async def _certify(self) -> dict[str, Any]:
+        settings = load(self._home.create().path).model_copy(
+            update={"mqtt": MqttSettings(port=0), "gateway": GatewaySettings(port=0)}
+        )
+        self._say(f"making a home in {self._home.path}: keys, development CA, ledger, database")
+        begun = time.monotonic()
+        async with running(self._home, settings) as service:
+            lane = settings.lanes[0]
+            for name in (DSO, PMU):
+                await service.opened.service.register_source(Source(name=name, lane=lane))
+            self._say(
+                f"service is ready: MQTT over TLS at {service.facts['mqtt']}, REST at {service.facts['gateway']}"
+            )
+            await self._send(service)
+            await service.opened.service.pipeline.lanes[lane].stop()
+        return {"seconds": round(time.monotonic() - begun, 1)}
+
+    async def _send(self, service: Running) -> None:
+        self._plans = self._make_plans()
+        for plan, _, _ in self._plans:
+            self._progress[plan.source] = Progress()
+        with self._live(service) as refresh:
+            async with asyncio.TaskGroup() as group:
+                watcher = asyncio.create_task(self._watch(refresh))
+                senders = [
+                    group.create_task(
+                        run(
+                            Simulation(plan, count, interval, settings=SenderSettings(window=64)),
+                            self._door(service, plan.source),
+                            self._progress_of(plan.source),
+                        )
+                    )
+                    for plan, count, interval in self._plans
+                ]
+                results = await asyncio.gather(*senders)
+                watcher.cancel()
+        for (plan, count, _), progress in zip(self._plans, results, strict=True):
+            if progress.accepted != count:
+                message = f"{plan.source}: {count} messages sent, {progress.accepted} accepted"
+                raise Failed(message)
+
+    def _make_plans(self) -> list[tuple[Plan, int, float]]:
+        now = time.time()
+        rounds = max(1, round(self._seconds * ROUNDS_PER_SECOND))
+        begin = int(now - rounds * QUARTER_HOUR) // QUARTER_HOUR * QUARTER_HOUR
+        dso = DsoPlan(DSO, 1, self._meters, begin)
+        plans: list[tuple[Plan, int, float]] = [(dso, rounds * dso.per_round, 1 / ROUNDS_PER_SECOND)]
+        if self._pmus:
+            frames = max(1, round(self._seconds * PMU_RATE))
+            pmu = PmuPlan(PMU, 2, self._pmus, int((now - self._seconds) * 1_000_000), PMU_RATE)
+            plans.append((pmu, frames * self._pmus, 1 / PMU_RATE))
+        return plans
+
+    def _door(self, service: Running, source: str) -> MqttDoor:
+        ca = authority(self._home)
+        certificate, key = ca.issue_client(source)
+        host, _, port = service.facts["mqtt"].rpartition(":")
+        credentials = Credentials(ca.certificate_path, certificate, key)
+        return MqttDoor(source, host, int(port), credentials, identifier=f"{source}-server")
+
+    def _progress_of(self, source: str) -> Callable[[Progress], None]:
+        def note(progress: Progress) -> None:
+            self._progress[source] = progress
+
+        return note
+
+    # --- the view
+    def _live(self, service: Running) -> "_View":
+        return _View(
+            self._console, lambda: self._table(service), live=self._console.is_terminal and not self._quiet
+        )
+
+    async def _watch(self, refresh: Callable[[], None]) -> None:
+        while True:
+            refresh()
+            await asyncio.sleep(1)
+
+    def _table(self, service: Running) -> Table:
+        table = Table(title="what happens", title_justify="left")
+        for heading in ("source", "messages sent", "with receipt"):
+            table.add_column(heading, justify="left" if heading == "source" else "right")
+        for source, progress in self._progress.items():
+            table.add_row(source, str(progress.made), str(progress.accepted))
+        for name, state in service.opened.service.state().items():
+            table.caption = (
+                f"log {name}: {state['anchored'] + 1} batches anchored, {state['published'] + 1} published"
+            )
+        return table
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(text, soft_wrap=True)
+
+    # --- checker and auditor
+    async def _check(self) -> dict[str, Any]:
+        """Recompute every value that was sent and hold it against what the home shows; audit."""
+        entries, counts = [], Counter[str]()
+        async with open_reader(self._home) as reader:
+            for plan, _, _ in self._plans:
+                async for found in reader.store.readings(ReadingQuery(plan.source, anchored_only=True)):
+                    entries.append(to_json(found.reading))
+                    counts[plan.source] += 1
+        sent = [Sent(plan, range(count), ()) for plan, count, _ in self._plans]
+        outcome = compare(sent, entries, Keys.open(self._home.keys).pseudonyms[0])
+        if not outcome.ok:
+            message = f"{outcome.missing.total()} readings are missing, {outcome.unexpected.total()} were never sent"
+            raise Failed(message)
+        published = sum(1 for _ in self._published())
+        if published != counts.total():
+            message = f"{counts.total()} readings certified, {published} published"
+            raise Failed(message)
+        audit = await audit_home(self._home, None)
+        if not audit.ok or audit.pending:
+            message = f"the audit of an honest home found {audit.findings[:3]}"
+            raise Failed(message)
+        return {
+            "readings": dict(counts),
+            "published": published,
+            "batches": audit.batches,
+            "audit": "clean",
+        }
+
+    def _published(self) -> "list[dict[str, Any]]":
+        lines = [
+            line
+            for path in sorted(self._home.out.rglob("*.jsonl"))
+            for line in path.read_text("utf-8").splitlines()
+        ]
+        return [json.loads(line) for line in lines]
+
+    async def _verify(self) -> str:
+        """Write one certificate to a file and verify it against the ledger."""
+        first = self._published()[0]["address"]
+        async with open_reader(self._home) as reader:
+            text = await reader.certificate(Address.parse(first))
+        path = self._home.path / "certificate.json"
+        path.write_text(text + "\n", encoding="utf-8")
+        self._say(f"\n$ bal verify {path} --home {self._home.path}")
+        async with judge(self._home, None, []) as ask:
+            verdict = await ask(path.read_bytes())
+        if not verdict.valid:
+            message = f"the certificate of {first} does not verify: {verdict.reason}"
+            raise Failed(message)
+        self._say("valid")
+        return str(path)
+
+    async def _tamper(self) -> str:
+        """Change one stored value behind the service's back; the audit must name that row, and the change is undone."""
+        database = sqlite3.connect(self._home.scd)
+        try:
+            row = database.execute(
+                "SELECT log, seq, idx, value FROM readings ORDER BY log, seq, idx LIMIT 1 OFFSET 7"
+            ).fetchone()
+            address = f"{row[0]}:{row[1]}:{row[2]}"
+            change = "UPDATE readings SET value = ? WHERE log = ? AND seq = ? AND idx = ?"
+            self._say(f"\nsomebody with access to the database changes the value of {address} by one unit …")
+            with database:
+                database.execute(change, (str(int(float(row[3])) + 1), *row[:3]))
+            self._say(f"$ bal audit --home {self._home.path}")
+            audit = await audit_home(self._home, None)
+            with database:
+                database.execute(change, (row[3], *row[:3]))
+        finally:
+            database.close()
+        if audit.findings != [("changed", address)]:
+            message = f"the audit did not name {address}: {audit.findings[:3]}"
+            raise Failed(message)
+        self._say(f"changed: {address}\nfound, and put back as it was.")
+        return address
+
+    def _summary(self, report: dict[str, Any]) -> None:
+        table = Table(title="\nsummary", title_justify="left", show_header=False)
+        for name in ("readings", "batches", "published", "audit", "certificate", "tampered", "seconds"):
+            table.add_row(name, str(report[name]))
+        self._console.print(table)
+
+
+class _View:
+    """A live table on a terminal, a plain line a second elsewhere."""
+
+    def __init__(self, console: Console, table: Callable[[], Table], *, live: bool) -> None:
+        self._console = console
+        self._table = table
+        self._live = Live(console=console, auto_refresh=False) if live else None
+
+    def __enter__(self) -> Callable[[], None]:
+        if self._live is not None:
+            self._live.__enter__()
+        return self._refresh
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def _refresh(self) -> None:
+        table = self._table()
+        if self._live is not None:
+            self._live.update(table, refresh=True)
+        elif not self._console.stderr:
+            cells = [list(column.cells) for column in table.columns]
+            rows = ", ".join(f"{name}: {got} of {made}" for name, made, got in zip(*cells, strict=True))
+            self._console.print(f"receipts: {rows}; {table.caption}", soft_wrap=True)
+            sys.stdout.flush()

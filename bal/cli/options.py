@@ -1,0 +1,42 @@
+"""Options every verb has, and how verbs print."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bal.config import DEFAULT_HOME, HOME_VARIABLE
+from bal.home import Home
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home", envvar=HOME_VARIABLE, help="Data folder of this BAL; made on first use.", show_default=True
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DEFAULT = Path(DEFAULT_HOME)
+
+
+def home_at(path: Path) -> Home:
+    """Return the home in a folder."""
+    return Home(path.expanduser().absolute())
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    typer.echo(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Print a table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
