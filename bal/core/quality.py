@@ -8,6 +8,7 @@ system, category, index). Codes that begin with `bal.` are given by the BAL, nev
 | `bal.type-19` | the reading type had 19 numbers; its last four were read from the end |
 | `bal.type-{attribute}` | that attribute of the reading type is outside the standard's tables |
 | `bal.period` | time stamp, time period and reading type do not agree on the interval |
+| `bal.pending` | the document names a calculation still to be applied to the value: the value is as sent |
 | `bal.quality` | the document gave a quality that is no code, or one that claims to be ours |
 | `bal.rule-range` | the value lies outside the source's range for its quantity |
 | `bal.rule-type` | the source is not expected to send this reading type |
@@ -34,6 +35,7 @@ from bal.core.value import canonical_value
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
 
 PERIOD: Final = "bal.period"
+PENDING: Final = "bal.pending"
 UNREADABLE_QUALITY: Final = "bal.quality"
 RULE_RANGE: Final = "bal.rule-range"
 RULE_TYPE: Final = "bal.rule-type"

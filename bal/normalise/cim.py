@@ -9,7 +9,7 @@ from bal.core.errors import Malformed
 from bal.core.limits import IDENTIFIER_CHARACTERS, QUALITY_CODES
 from bal.core.message import Message, Rejection
 from bal.core.pseudonym import IdentifierKind, PseudonymKey
-from bal.core.quality import PERIOD, UNREADABLE_QUALITY, RuleBroken, is_quality_code, join_codes
+from bal.core.quality import PENDING, PERIOD, UNREADABLE_QUALITY, RuleBroken, is_quality_code, join_codes
 from bal.core.reading import Reading
 from bal.core.reading_type import decode
 from bal.core.source import Source
@@ -154,25 +154,14 @@ class CimReader:
         _, _, value, time, reference, start, end, qualities, fault = raw
         if fault:
             raise Refusal("a part of the reading is given twice, too long, or no plain text", place=fault)
-        text = reference if isinstance(reference, str) else reference[0]
+        block, text = (None, reference) if isinstance(reference, str) else (reference, reference.text)
         kind = self._types.get(text) or self._type(text)
-        interval, quality = kind.interval, kind.quality
-        timestamp, place = 0, "timeStamp"
-        try:
-            if time is not None:
-                timestamp = self._times.read(time)
-            if start is not None or end is not None:
-                place = "timePeriod"
-                timestamp, interval, agreed = self._period(time, timestamp, start, end, interval)
-                if not agreed:
-                    quality = join_codes((*kind.flags, PERIOD))
-            elif time is None:
-                raise Refusal("the time is missing", code="timestamp")
-        except Refusal as refusal:
-            refusal.place = place
-            raise
+        timestamp, interval, agreed = self._when(time, start, end, kind.interval)
+        quality = kind.quality if agreed else join_codes((*kind.flags, PERIOD))
         if qualities:
             quality = _quality(quality, qualities)
+        if block is not None and block.pending:
+            quality = join_codes((*quality.split(), PENDING))
         if value is None:
             raise Refusal("the value is missing", place="value", code="value")
         try:
@@ -199,25 +188,33 @@ class CimReader:
                 return reading._replace(quality=join_codes((*quality.split(), *flags)))
         return reading
 
-    def _period(
-        self, time: str | None, timestamp: int, start: str | None, end: str | None, interval: int
+    def _when(
+        self, time: str | None, start: str | None, end: str | None, interval: int
     ) -> tuple[int, int, bool]:
         """Return timestamp, interval and whether everything that is said of them agrees.
 
         The time stamp is what the document says it is; the period gives the length, being nearer to the value than its type.
         """
-        finish = self._times.read(end) if end is not None else None
-        if time is None:
+        place = "timeStamp"
+        try:
+            timestamp = self._times.read(time) if time is not None else None
+            if start is None and end is None:
+                if timestamp is None:
+                    raise Refusal("the time is missing", code="timestamp")
+                return timestamp, interval, True
+            place = "timePeriod"
+            finish = self._times.read(end) if end is not None else timestamp
             if finish is None:
                 raise Refusal("the time is missing", code="timestamp")
-            timestamp = finish
-        agreed = finish is None or finish == timestamp
-        if start is not None:
-            begin = self._times.read(start)
-            length = whole_seconds(begin, timestamp if finish is None else finish)
-            agreed = agreed and interval in (0, length)
-            interval = length
-        return timestamp, interval, agreed
+            agreed = timestamp in (None, finish)
+            if start is not None:
+                length = whole_seconds(self._times.read(start), finish)
+                agreed = agreed and interval in (0, length)
+                interval = length
+            return (finish if timestamp is None else timestamp), interval, agreed
+        except Refusal as refusal:
+            refusal.place = place
+            raise
 
     @staticmethod
     def _rejection(record: RawMeterReading, raw: RawReading, where: str, refusal: Refusal) -> Rejection:
@@ -253,7 +250,7 @@ def fragment(record: RawMeterReading, raw: RawReading) -> bytes:
     def identified(name: str, identifier: str) -> str:
         return f"<{name}><mRID>{escape(identifier)}</mRID></{name}>" if identifier else ""
 
-    reference = raw.type if isinstance(raw.type, str) else raw.type[0]
+    reference = raw.type if isinstance(raw.type, str) else raw.type.text
     reference = escape(reference, {'"': "&quot;"})
     period = element("start", raw.start) + element("end", raw.end)
     qualities = "".join(

@@ -4,6 +4,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+@dataclass(slots=True)
+class BlockType:
+    """What an `IntervalBlocks` says of all its readings."""
+
+    text: str = ""
+    """Reference to their reading type."""
+    pending: bool = False
+    """A calculation is still to be applied to the values (`pending`, `Pending`, `PendingCalculation`)."""
+
+
 class RawReading(NamedTuple):
     """One reading as its document has it: texts, None where a part is missing."""
 
@@ -13,8 +23,8 @@ class RawReading(NamedTuple):
     """Its number among the `Readings` or within its block, from 1."""
     value: str | None
     time: str | None
-    type: str | list[str]
-    """Reference to its reading type; a list holds the block's, known once the block is read."""
+    type: "str | BlockType"
+    """Reference to its reading type, or the block's, known once the block is read."""
     start: str | None
     end: str | None
     qualities: tuple[str, ...]
@@ -49,5 +59,5 @@ class Survey:
     """Code of the reading types the document defines, by mRID and name."""
     points: dict[tuple[int, int], tuple[str, str, bool]] = field(default_factory=dict)
     """(usage point, meter, conflict) of every split `MeterReading`, by group and number."""
-    blocks: dict[tuple[int, int, int], str] = field(default_factory=dict)
-    """Type of every block a split `MeterReading` was split within."""
+    blocks: dict[tuple[int, int, int], BlockType] = field(default_factory=dict)
+    """What is said of every block a split `MeterReading` was split within."""

@@ -12,7 +12,7 @@ from bal.core.errors import Unreadable
 from bal.core.identifier import point_identifier
 from bal.core.limits import XML_DEPTH, XML_TEXT_CHARACTERS
 from bal.core.reading_type import ATTRIBUTE_NAMES
-from bal.normalise.records import RawMeterReading, RawReading, Survey
+from bal.normalise.records import BlockType, RawMeterReading, RawReading, Survey
 from bal.normalise.type_text import code_of
 
 ATTRIBUTES = 64
@@ -51,8 +51,8 @@ class Target:
         self._in_block = self._handed_out = False
         self._record = RawMeterReading(0, 0)
         self._fields: dict[str, str] = {}
-        self._type: str | list[str] = ""
-        self._block_type: list[str] = [""]
+        self._type: str | BlockType = ""
+        self._block_type = BlockType()
         self._block_split = False
         self._qualities: tuple[str, ...] = ()
         self._outer: list[dict[str, str]] = []
@@ -191,8 +191,9 @@ class Target:
             part.usage_point, part.meter, part.conflict = survey.points.get(
                 (part.group, part.number), ("", "", False)
             )
-            if self._in_block and not self._block_type[0]:
-                self._block_type[0] = survey.blocks.get((part.group, part.number, self._blocks), "")
+            known = survey.blocks.get((part.group, part.number, self._blocks)) if self._in_block else None
+            if known is not None:
+                self._block_type.text, self._block_type.pending = known.text, known.pending
         self.done.append(part)
         record.readings = []
         self._handed_out, self._block_split = True, self._in_block
@@ -202,14 +203,18 @@ class Target:
         self._blocks += 1
         self._intervals = 0
         self._in_block, self._block_split = True, False
-        self._block_type = [""]
+        self._block_type = BlockType()
         self._fields = {}
 
     def end_block(self) -> None:
         """Keep the type of a block that was split."""
         if self._block_split:
-            self.found.blocks[self._record.group, self._record.number, self._blocks] = self._block_type[0]
+            self.found.blocks[self._record.group, self._record.number, self._blocks] = self._block_type
         self._in_block = False
+
+    def begin_pending(self, _: Mapping[str, str]) -> None:
+        """Keep that values of the block wait for a calculation."""
+        self._block_type.pending = True
 
     def begin_reading(self, _: Mapping[str, str]) -> None:
         """Begin one of the `Readings` or `IntervalReadings`."""
@@ -290,7 +295,7 @@ class Target:
         code = code_of(self._reference, self._fields, self._named)
         fields = self._fields = self._outer.pop()
         if self._stack[-1] is _BLOCK:
-            self._block_type[0] = self._block_type[0] or code
+            self._block_type.text = self._block_type.text or code
             return
         if self._type and type(self._type) is str:
             fields["fault"] = "ReadingType"
@@ -353,8 +358,16 @@ _READING = _Context(
     Target.begin_reading,
     Target.end_reading,
 )
+_PENDING = _Context({}, Target.begin_pending)
 _BLOCK = _Context(
-    {"IntervalReadings": _READING, "IntervalReading": _READING, "ReadingType": _TYPE},
+    {
+        "IntervalReadings": _READING,
+        "IntervalReading": _READING,
+        "ReadingType": _TYPE,
+        "pending": _PENDING,
+        "Pending": _PENDING,
+        "PendingCalculation": _PENDING,
+    },
     Target.begin_block,
     Target.end_block,
 )
@@ -374,16 +387,7 @@ _METER_READING = _Context(
 )
 _METER_READINGS = _Context({"MeterReading": _METER_READING, "ReadingType": _DEFINITION})
 _HOLDERS: Final = frozenset(
-    {
-        "MeterReadings",
-        "MeterReading",
-        "Readings",
-        "Reading",
-        "IntervalBlocks",
-        "IntervalBlock",
-        "IntervalReadings",
-        "IntervalReading",
-    }
+    "MeterReadings MeterReading Readings Reading IntervalBlocks IntervalBlock IntervalReadings IntervalReading".split()
 )
 _SIBLINGS: Final = frozenset(
     {"isCoincidentTrigger", "CustomerAgreement", "EndDeviceEvents", "valuesInterval", "mRID", "Names"}

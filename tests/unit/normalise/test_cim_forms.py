@@ -231,6 +231,17 @@ def test_local_times_are_read_in_the_zone_of_the_source_and_doubtful_ones_refuse
     assert "no offset" in rejection(document(meter_reading(reading(time=times[0])))).reason
 
 
+@pytest.mark.parametrize("name", ["pending", "Pending", "PendingCalculation"])
+def test_a_calculation_that_is_still_to_be_applied_is_flagged_not_applied(name: str) -> None:
+    block = (
+        "<IntervalBlocks><IntervalReadings><timeStamp>2026-01-31T12:00:00Z</timeStamp><value>7</value></IntervalReadings>"
+        f"<{name}><scalarNumerator>10</scalarNumerator><ReadingType ref='x'/></{name}><ReadingType ref='{ENERGY}'/>"
+        "</IntervalBlocks>"
+    )
+    (found,) = readings(document(meter_reading(block)))
+    assert (found.value, found.quality) == ("7000", "bal.pending")
+
+
 def test_a_document_without_readings_is_readable() -> None:
     assert normalised(document()) == []
     assert normalised(document(meter_reading())) == []
