@@ -238,9 +238,11 @@ class Running:
     """Where its doors are: `mqtt` host:port, `gateway` URL, `control` socket; empty for a door that is shut."""
 
     async def until(self, stopping: asyncio.Event) -> None:
-        """Return once `stopping` is set; raise what stops a lane."""
+        """Return once `stopping` is set or an operator asks for the end; raise what stops a lane."""
+        service = self.opened.service
         ways = [
-            asyncio.ensure_future(work) for work in (stopping.wait(), self.opened.service.pipeline.failure())
+            asyncio.ensure_future(work)
+            for work in (stopping.wait(), service.stopping.wait(), service.pipeline.failure())
         ]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -257,7 +259,7 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
     async with open_service(home, settings) as opened, AsyncExitStack() as stack:
         broker, inboxes = _broker(opened) if settings.mqtt.enabled else (None, {})
         await opened.service.start()
-        stack.push_async_callback(opened.service.stop)
+        stack.push_async_callback(opened.service.close)
         facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
         if broker is not None:
             await broker.start()

@@ -46,6 +46,8 @@ class Service:
         self._receipt_days = receipt_days
         self._background: set[asyncio.Task[None]] = set()
         self._registering = asyncio.Lock()
+        self.stopping = asyncio.Event()
+        """Set when an operator asked for the end."""
 
     # --- start and stop
     async def start(self) -> None:
@@ -56,7 +58,7 @@ class Service:
         await self._erasing.finish()
         self._beside(self._keep_house())
 
-    async def stop(self, *, drain: bool = True) -> None:
+    async def close(self, *, drain: bool = True) -> None:
         """Finish what was taken and end."""
         for task in self._background:
             task.cancel()
@@ -125,6 +127,18 @@ class Service:
                 await delivery.accept(receipt)
 
     # --- what an operator asks
+    def source(self, name: str) -> Source | None:
+        """Return the registration in force of a source, None where there is none."""
+        return self.registry.all().get(name)
+
+    def default_lane(self) -> str:
+        """Return the lane of sources that are registered without one."""
+        return next(iter(self.pipeline.lanes))
+
+    async def stop(self) -> None:
+        """Ask whoever runs the service to end it; returns at once."""
+        self.stopping.set()
+
     async def register_source(self, source: Source) -> Source:
         """Register a source or change its registration, on the ledger and in the SCD."""
         async with self._registering:
@@ -158,6 +172,10 @@ class Service:
     async def erase(self, address: Address, who: str, why: str) -> Address:
         """Erase a reading; return the address of the anchored note that says so."""
         return await self._erasing.erase(address, who, why, self.registry.get)
+
+    async def status(self) -> dict[str, Any]:
+        """Return what there is to say of the service."""
+        return {"lanes": self.state(), "sources": sorted(self.registry.all())}
 
     def state(self) -> dict[str, Any]:
         """Return what there is to say of every lane: its log and the numbers of its back-pressure."""

@@ -93,7 +93,7 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
             await lane.published.reached(lane.anchored.value)
             published = time.perf_counter() - begun
         used = os.times()
-        await service.stop()
+        await service.close()
     lags.sort()
     count = documents * _METERS
     return {

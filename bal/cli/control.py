@@ -32,7 +32,7 @@ async def control(home: Home) -> AsyncIterator[httpx.AsyncClient]:
             async with httpx.AsyncClient(transport=inside, base_url=_BASE, timeout=None) as client:  # noqa: S113
                 yield client
         finally:
-            await opened.service.stop()
+            await opened.service.close()
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **request: Any) -> Any:
