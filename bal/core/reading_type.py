@@ -11,6 +11,7 @@ from bal.core.errors import Malformed
 from bal.core.units import unit_symbol
 
 _CODE = re.compile(r"(?:[0-9]{1,7}\.){15,16}-?[0-9]{1,2}\.[0-9]{1,7}\.[0-9]{1,7}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,7}", re.ASCII)
 
 NINETEEN_NUMBERS: Final = "bal.type-19"
 """Flag of a code with 19 numbers: its last four were read from the end."""
@@ -259,7 +260,7 @@ def measurand(name: str, phase: str) -> ReadingType:
 
 _WORDS: Final = {
     name: {word.lower(): number for number, word in table.items()} for name, table in _TABLES.items()
-} | {"unit": {}}
+}
 
 
 def encode(texts: Mapping[str, str]) -> str:
@@ -270,14 +271,14 @@ def encode(texts: Mapping[str, str]) -> str:
     numbers = []
     for name in ATTRIBUTE_NAMES:
         text = texts.get(name, "0").strip()
-        number = _WORDS.get(name, {}).get(text.lower())
-        if name == "unit":
-            number = _UNIT_WORDS.get(text.lower())
+        if _NUMBER.fullmatch(text):
+            numbers.append(int(text))
+            continue
+        words = _UNIT_WORDS if name == "unit" else _WORDS.get(name, {})
+        number = words.get(text.lower())
         if number is None:
-            if not re.fullmatch(r"-?[0-9]{1,7}", text, re.ASCII):
-                message = f"the attribute {name} of the reading type is not in the standard's table"
-                raise Malformed(message, remedy="send the number of IEC 61968-9 annex C")
-            number = int(text)
+            message = f"the attribute {name} of the reading type is not in the standard's table"
+            raise Malformed(message, remedy="send the number of IEC 61968-9 annex C")
         numbers.append(number)
     return ".".join(map(str, numbers))
 

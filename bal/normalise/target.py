@@ -387,7 +387,9 @@ _METER_READING = _Context(
 )
 _METER_READINGS = _Context({"MeterReading": _METER_READING, "ReadingType": _DEFINITION})
 _HOLDERS: Final = frozenset(
-    "MeterReadings MeterReading Readings Reading IntervalBlocks IntervalBlock IntervalReadings IntervalReading".split()
+    {"MeterReadings", *_METER_READINGS.children, *_METER_READING.children, *_BLOCK.children}
+    - {"ReadingType", "Meter", "MeterAsset", "UsagePoint", "ServiceDeliveryPoint"}
+    - {"pending", "Pending", "PendingCalculation"}
 )
 _SIBLINGS: Final = frozenset(
     {"isCoincidentTrigger", "CustomerAgreement", "EndDeviceEvents", "valuesInterval", "mRID", "Names"}
