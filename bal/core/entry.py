@@ -7,6 +7,7 @@ from typing import NamedTuple
 import rfc8785
 
 from bal.core.address import Address
+from bal.core.errors import Malformed
 from bal.core.instant import instant_text, parse_instant
 from bal.core.reading import Reading
 
@@ -46,7 +47,8 @@ def canonical(entry: Entry) -> bytes:
     """Return the RFC 8785 form of `entry`.
 
     A reading's texts need no escaping (`Reading`), so its form is written by a template; a property test holds the
-    template against a general implementation.
+    template against a general implementation. What holds a `"` or a control character all the same gives a text that is no
+    JSON, hence no leaf that was ever anchored; only among quality codes could one pass, so there it raises `Malformed`.
     """
     if isinstance(entry, Reading):
         (
@@ -63,8 +65,12 @@ def canonical(entry: Entry) -> bytes:
             quality,
             received,
         ) = entry
-        codes = '","'.join(quality.split(" ")) if quality else ""
-        codes = f'["{codes}"]' if codes else "[]"
+        codes = "[]"
+        if quality:
+            if '"' in quality:  # would read as two codes where one is stored
+                message = "a quality code holds a quotation mark"
+                raise Malformed(message)
+            codes = '["' + quality.replace(" ", '","') + '"]'
         return (
             f'{{"component":"{component}","interval":"{interval}","phase":"{phase}","point":"{point}","quality":{codes},'
             f'"quantity":"{quantity}","reading_type":"{reading_type}","received_at":"{instant_text(received)}",'
