@@ -42,7 +42,8 @@ class PoolNormaliser:
         self._workers, self._key_at = workers, key_at
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._pool: ProcessPoolExecutor | None = None
-        self._alone = asyncio.Semaphore(max(1, workers))
+        self._streams = asyncio.Semaphore(max(1, workers))
+        self._retries = asyncio.Semaphore(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,8 +63,8 @@ class PoolNormaliser:
         """Yield the outcomes of `message` from number `skip` on, in parts (`bal.ports.Normaliser`).
 
         Salts follow from `seed` (32 random bytes, forgotten with the message) as `bal.normalise.parts.part_seed` says. Raises
-        `Unreadable` before anything is yielded, but for a streamed body that changes between its two passes; `Unavailable` for
-        a body that can no longer be read.
+        `Unreadable` before anything is yielded, but for a streamed body that changes between its two passes or kills its
+        process in the second; `Unavailable` for a body that can no longer be read.
         """
         key = self._key_at(received_at)
         if self._workers == 0:
@@ -83,7 +84,8 @@ class PoolNormaliser:
                     yield unpack(packed)
                 return
             attempts -= 1
-        async with self._alone, aclosing(self._one_process(task, message, attempts)) as found:
+        turns = self._streams if body is None else self._retries
+        async with turns, aclosing(self._one_process(task, message, attempts)) as found:
             async for part in found:
                 yield part
 
