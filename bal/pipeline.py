@@ -16,25 +16,33 @@ from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry
-from bal.core.errors import BalError, LaneLost, LedgerAltered, Unavailable
+from bal.core.errors import (
+    LedgerOutcomeUnknown,
+    LedgerRefused,
+    LedgerUnavailable,
+    Unavailable,
+)
 from bal.core.message import Message, Receipt
 from bal.core.source import Lane, Source
 from bal.lane.anchoring import Anchoring
-from bal.lane.collecting import Collecting, Erased, Note
+from bal.lane.collecting import Collecting, Erased, Note, Sealed
 from bal.lane.collector import Collector
+from bal.lane.heads import compare
 from bal.lane.intake import Intake
 from bal.lane.metrics import LaneMetrics
 from bal.lane.publishing import Publishing
 from bal.lane.room import Room
 from bal.lane.settings import LaneSettings
+from bal.lane.succession import Succession
 from bal.lane.ticket import Ticket
 from bal.lane.watermark import Watermark
-from bal.ports import Clock, Ledger, Normaliser, Publisher, Quarantine, Random, Store, Task, Tasks
+from bal.ports import BatchPlace, Clock, Ledger, Normaliser, Publisher, Quarantine, Random, Store, Task, Tasks
 from chaincode.anchor import Anchor
 
 _log = structlog.get_logger()
-KEPT_FOR_PUBLISHING = 16
-"""Batches kept in memory from storing to publishing; further ones are read again from the store."""
+KEPT = 16
+"""Batches kept in memory from storing to anchoring, and from there to publishing; further ones are read again."""
+_FIRST_PAUSE = 0.05
 _SECOND = 1_000_000
 
 
@@ -51,6 +59,19 @@ class World:
     random: Random
     tasks: Tasks
     metrics: LaneMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class _ToAnchor:
+    anchor: Anchor
+    batch: SealedBatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class _ToPublish:
+    log: str
+    seq: int
+    batch: CertifiedBatch | None
 
 
 class LaneWorker:
@@ -70,33 +91,51 @@ class LaneWorker:
         self.anchored = Watermark()
         self.published = Watermark()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed_log = False
+        """Whether it failed because the contract refused a batch for good, after it had closed its log."""
         self.room = Room(settings, world.clock)
         self.publishing = Publishing(world.publishers, sources, world.clock, settings, world.metrics.alarm)
         self._world = world
+        self._sources = sources
         self._erased = erased
         self._intake = Intake(
-            world.store, world.normaliser, world.clock, world.random, world.tasks, self.room
+            world.store,
+            world.normaliser,
+            world.clock,
+            world.random,
+            world.tasks,
+            self.room,
+            line_up=self._line_up,
         )
         self._anchoring = Anchoring(world.ledger, world.clock, settings)
         self._collecting: Collecting
-        self._to_anchor: asyncio.Queue[tuple[Anchor, SealedBatch | None]] = asyncio.Queue()
-        self._to_publish: asyncio.Queue[tuple[int, CertifiedBatch | None]] = asyncio.Queue()
+        self._to_anchor: asyncio.Queue[_ToAnchor] = asyncio.Queue()
+        self._to_publish: asyncio.Queue[_ToPublish] = asyncio.Queue()
         self._loops: list[Task] = []
+        self._writing: asyncio.Future[None] | None = None
+
+    def _line_up(self, ticket: Ticket) -> None:
+        self._collecting.queue.put_nowait(ticket)
 
     # --- start and stop
     async def start(self) -> None:
         """Compare the store's head with the ledger's, take up unfinished batches in order, and begin.
 
-        Raises `LedgerAltered` when the ledger lacks what it had confirmed, `LaneLost` when it is ahead of the store.
+        A lane whose log is closed goes on in a new one. Raises `LedgerAltered` when the ledger lacks what it had
+        confirmed or holds something else, `LaneLost` when it is ahead of the store.
         """
-        log, store, world = self.lane.log, self._world.store, self._world
-        await world.ledger.register_log(log)
+        store, world = self._world.store, self._world
+        succession = Succession(store, world.ledger, world.random)
+        self.lane = await succession.open_log(self.lane, world.clock.now())
+        await succession.carry_over(self.lane, world.clock.now())
+        log = self.lane.log
         last = await store.last_batch(log)
         waiting = await store.unanchored(log)
         head = None if last is None else last.anchor
-        self._compare(-1 if head is None else head.seq, len(waiting), await world.ledger.head(log))
+        await compare(store, world.ledger, log, last, waiting)
+        sealed_at = await succession.last_sealed(self.lane)
         self._collecting = Collecting(
-            Collector(log, head, self.settings.batch_leaves),
+            Collector(log, head, self.settings.batch_leaves, sealed_at),
             quarantine=world.quarantine,
             clock=world.clock,
             random=world.random,
@@ -107,36 +146,25 @@ class LaneWorker:
             settings=self.settings,
             failed=self.fail,
         )
-        if last is not None:
-            self._intake.received_at = last.sealed_at
-            self.anchored.advance(last.anchor.seq - len(waiting))
-        await self._take_up(waiting)
+        self._intake.received_at = sealed_at
+        if head is not None:
+            self.anchored.advance(head.seq - len(waiting))
+        await self._take_up(await succession.left_to_publish(self.lane), waiting)
         loops = (self._collecting.run, self._store, self._anchor, self._publish)
         self._loops = [world.tasks.spawn(self._guard(loop), f"{log} {loop.__name__}") for loop in loops]
 
-    def _compare(self, last: int, waiting: int, head: Commitment | None) -> None:
-        standing = -1 if head is None else head.anchor.seq
-        if standing < last - waiting:
-            message = "the ledger lacks anchors it had confirmed"
-            raise LedgerAltered(
-                message, block=-1, subject=self.lane.log, remedy="run `bal audit`; restore the ledger"
-            )
-        if standing > last:
-            message = (
-                "the ledger is ahead of this database: it is an older copy, or another worker writes this log"
-            )
-            raise LaneLost(message, subject=self.lane.log, remedy="restore the newest copy of the database")
-
-    async def _take_up(self, waiting: Sequence[Anchor]) -> None:
-        unpublished = await self._world.store.unpublished(self.lane.log)
+    async def _take_up(self, left: Sequence[BatchPlace], waiting: Sequence[Anchor]) -> None:
+        store, log = self._world.store, self.lane.log
+        unpublished = await store.unpublished(log)
         first = unpublished[0] if unpublished else self._collecting.collector.seq
         self.published.advance(first - 1)
-        for seq in unpublished[: len(unpublished) - len(waiting)]:
-            self.room.to_publish((await self._world.store.batch(self.lane.log, seq)).anchor.size)
-            self._to_publish.put_nowait((seq, None))
+        anchored = unpublished[: len(unpublished) - len(waiting)]
+        for place in [*left, *(BatchPlace(log, seq) for seq in anchored)]:
+            self.room.to_publish((await store.batch(place.log, place.seq)).anchor.size)
+            self._to_publish.put_nowait(_ToPublish(place.log, place.seq, None))
         for anchor in waiting:
             self.room.stored()
-            self._to_anchor.put_nowait((anchor, None))
+            self._to_anchor.put_nowait(_ToAnchor(anchor, None))
 
     async def _guard(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -145,15 +173,18 @@ class LaneWorker:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """Stop taking messages and tell everyone who waits; what is stored is taken up at the next start."""
+        """Stop taking messages and tell everyone who waits; what is stored is taken up at the next start.
+
+        Senders are told `Unavailable`, whatever it was: they keep their messages and send them again.
+        """
         if self.failed.done():
             return
         self.failed.set_exception(error)
         self.failed.exception()
         stopped = (
             error
-            if isinstance(error, BalError)
-            else Unavailable("this lane has stopped", subject=self.lane.name)
+            if isinstance(error, Unavailable)
+            else Unavailable("this lane has stopped", subject=self.lane.name, remedy="send again later")
         )
         self.room.close(stopped)
         self._intake.close(stopped)
@@ -161,40 +192,76 @@ class LaneWorker:
         self.published.fail(stopped)
         for task in self._loops:
             task.cancel()
+        if self._loops:
+            self._collecting.close()
+
+    async def ended(self) -> None:
+        """Return once nothing that this worker began to store is still on its way."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
 
     async def stop(self, *, drain: bool = True) -> None:
-        """Store what was taken; with `drain` also anchor and publish it. Then end."""
-        if not self.failed.done():
-            work = asyncio.ensure_future(self._finish(drain=drain))
-            await asyncio.wait([work, self.failed], return_when=asyncio.FIRST_COMPLETED)
-            work.cancel()
-        self.fail(Unavailable("the service is stopping", remedy="send again once it runs"))
+        """Store what was taken; with `drain` also anchor it, and publish it where the outputs answer. Then end."""
+        stopping = Unavailable("the service is stopping", remedy="send again once it runs")
+        self.room.close(stopping)
+        try:
+            if self._loops and not self.failed.done():
+                work = asyncio.ensure_future(self._finish(drain=drain))
+                try:
+                    await asyncio.wait([work, self.failed], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    work.cancel()
+                    await asyncio.gather(work, return_exceptions=True)
+        finally:
+            self.fail(stopping)
+        await self.ended()
 
     async def _finish(self, *, drain: bool) -> None:
         await self._collecting.queue.join()
         await self._collecting.flush()
         await self._collecting.sealed.join()
         if drain:
-            await self.published.reached(self._collecting.collector.seq - 1)
+            last = self._collecting.collector.seq - 1
+            await self.anchored.reached(last)
+            ways = [
+                asyncio.ensure_future(way)
+                for way in (self.published.reached(last), self.publishing.stalled.wait())
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+
+    async def rest(self, seconds: float) -> None:
+        """Return after `seconds` of this worker's clock."""
+        await self._world.clock.sleep(seconds)
+
+    def successor(self) -> "LaneWorker":
+        """Return a new worker for the same lane, to be started once this one has failed."""
+        return LaneWorker(self.lane, self._world, self.settings, sources=self._sources, erased=self._erased)
 
     # --- taking
     async def take(self, message: Message, source: Source, *, wait: bool) -> Ticket:
         """Take a message into the lane; `Ticket.stored` has its receipt once that is durable.
 
         With `wait` the caller is held until there is room, which holds senders back; without it `Overloaded` is raised.
+        `Unavailable` when the lane does not run.
         """
-        ticket = await self._intake.take(message, source, wait=wait)
-        self._collecting.queue.put_nowait(ticket)
-        return ticket
+        if not self._loops:
+            raise Unavailable("this lane has not started", subject=self.lane.name, remedy="send again later")
+        return await self._intake.take(message, source, wait=wait)
 
     async def append(self, entry: Entry, rules: str) -> Address:
         """Put an entry of the BAL's own into the log; return its address once it is stored."""
         note = Note(entry, rules, asyncio.get_running_loop().create_future())
-        self._collecting.queue.put_nowait(note)
+        if not self.failed.done():
+            self._collecting.queue.put_nowait(note)
         waiting: set[asyncio.Future[Any]] = {note.placed, self.failed}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not note.placed.done():
-            await self.failed
+            raise Unavailable("this lane has stopped", subject=self.lane.name, remedy="try again later")
         return note.placed.result()
 
     async def settled(self, receipt: Receipt) -> None:
@@ -204,50 +271,74 @@ class LaneWorker:
 
     # --- the stages behind collecting
     async def _store(self) -> None:
-        store, sealed = self._world.store, self._collecting.sealed
+        sealed = self._collecting.sealed
         while True:
             item = await sealed.get()
-            batch = item.batch
-            if batch is not None:
-                await store.append_batch(batch)
-                self._world.metrics.accepted(batch.size)
-                self.room.stored()
-                self._to_anchor.put_nowait((batch.anchor, batch))
-            elif receipts := [receipt for _, receipt in item.moved if receipt.accepted]:
-                await store.record_receipts(receipts)
+            # Not cut off half-way: whoever follows this worker must know what is stored.
+            self._writing = asyncio.ensure_future(self._write(item))
+            await asyncio.shield(self._writing)
             item.stored()
             sealed.task_done()
 
+    async def _write(self, item: Sealed) -> None:
+        batch, store = item.batch, self._world.store
+        if batch is not None:
+            await store.append_batch(batch)
+            self._world.metrics.accepted(batch.size)
+            self.room.stored()
+            kept = self._to_anchor.qsize() < KEPT
+            self._to_anchor.put_nowait(_ToAnchor(batch.anchor, batch if kept else None))
+        elif receipts := [each.receipt for each in item.moved if each.receipt.accepted]:
+            await store.record_receipts(receipts)
+
     async def _anchor(self) -> None:
         queue = self._to_anchor
+        group: list[_ToAnchor] = []
         while True:
-            group = [await queue.get()]
+            if not group:
+                group.append(await queue.get())
             while not queue.empty() and len(group) < self.settings.anchors_per_transaction:
                 group.append(queue.get_nowait())
-            commitments = await self._anchoring.commit([anchor for anchor, _ in group])
+            try:
+                commitments = await self._anchoring.commit([each.anchor for each in group])
+            except LedgerRefused as error:
+                await self._close_log(error)
+                raise
             await self._world.store.mark_anchored(commitments)
             now = self._world.clock.now()
-            for commitment, (anchor, batch) in zip(commitments, group, strict=True):
-                self.room.anchored(anchor.size)
-                lag = 0.0 if batch is None else (now - batch.sealed_at) / _SECOND
-                self._world.metrics.anchored(anchor.size, lag)
-                certified = None
-                if batch is not None and self._to_publish.qsize() < KEPT_FOR_PUBLISHING:
-                    certified = CertifiedBatch(commitment, batch.entries, batch.salts, batch.leaves)
-                    certified.__dict__["tree"] = batch.tree
-                self._to_publish.put_nowait((anchor.seq, certified))
-            self.anchored.advance(group[-1][0].seq)
+            for commitment, each in zip(commitments, group, strict=False):
+                self._anchored(commitment, each, now)
+            self.anchored.advance(commitments[-1].anchor.seq)
+            del group[: len(commitments)]
+
+    def _anchored(self, commitment: Commitment, each: _ToAnchor, now: int) -> None:
+        size, batch = each.anchor.size, each.batch
+        self.room.anchored(size)
+        self._world.metrics.anchored(size, 0.0 if batch is None else (now - batch.sealed_at) / _SECOND)
+        certified = None
+        if batch is not None and self._to_publish.qsize() < KEPT:
+            certified = CertifiedBatch(commitment, batch.entries, batch.salts, batch.leaves)
+            certified.__dict__["tree"] = batch.tree
+        self._to_publish.put_nowait(_ToPublish(each.anchor.log, each.anchor.seq, certified))
+
+    async def _close_log(self, error: LedgerRefused) -> None:
+        log, clock = self.lane.log, self._world.clock
+        await self._world.store.close_log(log, f"{error.code}: {error.what}", clock.now())
+        self.closed_log = True
+        self._world.metrics.alarm("log-closed")
+        _log.error("log closed", log=log, code=error.code, after=self.anchored.value, error=error.what)
 
     async def _publish(self) -> None:
-        store, log = self._world.store, self.lane.log
+        store = self._world.store
         while True:
-            seq, certified = await self._to_publish.get()
-            batch = certified or await store.certified_batch(log, seq)
+            item = await self._to_publish.get()
+            batch = item.batch or await store.certified_batch(item.log, item.seq)
             await self.publishing.publish(batch)
-            await store.mark_published(log, seq)
+            await store.mark_published(item.log, item.seq)
             self.room.published()
             self._world.metrics.published(batch.commitment.anchor.size)
-            self.published.advance(seq)
+            if item.log == self.lane.log:
+                self.published.advance(item.seq)
 
 
 class Pipeline:
@@ -274,12 +365,34 @@ class Pipeline:
         return next((worker for worker in self.lanes.values() if worker.lane.log == log), None)
 
     async def failure(self) -> None:
-        """Raise the error of the first lane that stops; never return otherwise."""
-        done, _ = await asyncio.wait(
-            [w.failed for w in self.lanes.values()], return_when=asyncio.FIRST_COMPLETED
-        )
-        for future in done:
-            future.result()
+        """Raise the error of the first lane that stops for good; never return otherwise.
+
+        A lane that closed its log goes on in a new one, unless the contract takes nothing of it at all: a log that was
+        closed before anything was anchored in it is for the operator to look at.
+        """
+        while True:
+            await asyncio.wait(
+                [worker.failed for worker in self.lanes.values()], return_when=asyncio.FIRST_COMPLETED
+            )
+            for worker in [each for each in self.lanes.values() if each.failed.done()]:
+                if not worker.closed_log or worker.anchored.value < 0:
+                    worker.failed.result()
+                await self._follow(worker)
+
+    async def _follow(self, worker: LaneWorker) -> None:
+        await worker.ended()
+        pause = _FIRST_PAUSE
+        while True:
+            successor = worker.successor()
+            try:
+                await successor.start()
+            except (Unavailable, LedgerUnavailable, LedgerOutcomeUnknown) as error:
+                _log.warning("lane cannot go on yet", lane=worker.lane.name, error=error.what)
+                await worker.rest(pause)
+                pause = min(2 * pause, worker.settings.retry_seconds)
+            else:
+                self.lanes[worker.lane.name] = successor
+                return
 
     async def stop(self, *, drain: bool = True) -> None:
         """Stop every lane, finishing what was taken."""

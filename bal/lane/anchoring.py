@@ -23,28 +23,39 @@ class Anchoring:
         self._settings = settings
 
     async def commit(self, anchors: Sequence[Anchor]) -> list[Commitment]:
-        """Return the commitments of consecutive anchors once the ledger holds them.
+        """Return the commitments of the first of consecutive anchors, one at least, once the ledger holds them.
 
-        Goes on for as long as the ledger is unavailable. Raises `LaneLost` when another root stands at one of our
-        sequence numbers, `LedgerRefused` when the contract refuses for good.
+        All of them but where the contract refuses one: then those before it. Goes on for as long as the ledger is
+        unavailable. Raises `LaneLost` when another root stands at one of our sequence numbers, `LedgerRefused` when the
+        contract refuses the first for good.
         """
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._ledger.anchor(anchors)
-            except LedgerOutcomeUnknown:
+                return await self._attempt(anchors)
+            except LedgerOutcomeUnknown as error:
+                _log.warning("outcome unknown", log=anchors[0].log, seq=anchors[0].seq, error=error.what)
                 settled = await self._settle(anchors)
                 if settled is not None:
                     return settled
             except LedgerUnavailable as error:
                 _log.warning("ledger unavailable", log=anchors[0].log, seq=anchors[0].seq, error=error.what)
             except LedgerRefused:
-                settled = await self._standing(anchors)
-                if settled is not None:
-                    return settled
-                raise
+                if len(anchors) == 1:
+                    raise
+                anchors = anchors[: len(anchors) // 2]
+                continue
             await self._clock.sleep(pause)
             pause = min(2 * pause, self._settings.retry_seconds)
+
+    async def _attempt(self, anchors: Sequence[Anchor]) -> list[Commitment]:
+        try:
+            return await self._ledger.anchor(anchors)
+        except LedgerRefused:
+            standing = await self._standing(anchors)
+            if standing is None:
+                raise
+            return standing
 
     async def _settle(self, anchors: Sequence[Anchor]) -> list[Commitment] | None:
         deadline = self._clock.monotonic() + self._settings.settle_seconds

@@ -10,15 +10,15 @@ import structlog
 from bal.core.address import Address
 from bal.core.batch import SealedBatch
 from bal.core.entry import SALT_BYTES, Entry, leaf
-from bal.core.errors import BalError, Refused, Unreadable
+from bal.core.errors import BalError, Refused, Unavailable, Unreadable
 from bal.core.message import Receipt, Rejection
 from bal.core.reading import Reading
-from bal.lane.collector import Collector
+from bal.lane.collector import Collector, Moved
 from bal.lane.metrics import LaneMetrics
 from bal.lane.room import Room
 from bal.lane.settings import LaneSettings
 from bal.lane.ticket import Ticket
-from bal.ports import Clock, NormalisedPart, Quarantine, Random, Tasks
+from bal.ports import Clock, NormalisedPart, Quarantine, Random, Task, Tasks
 
 _log = structlog.get_logger()
 SEALED_AHEAD = 2
@@ -52,14 +52,13 @@ class Sealed:
     """A closed batch, and whom to tell once it is stored."""
 
     batch: SealedBatch | None
-    moved: list[tuple[Ticket, Receipt]]
+    moved: list[Moved]
     notes: list[tuple[Note, Address]] = field(default_factory=list)
 
     def stored(self) -> None:
         """Answer every sender whose message is complete with this batch."""
-        for ticket, receipt in self.moved:
-            if receipt.complete:
-                ticket.answer(receipt)
+        for each in self.moved:
+            each.stored()
         for note, address in self.notes:
             if not note.placed.done():
                 note.placed.set_result(address)
@@ -96,7 +95,7 @@ class Collecting:
         self._failed = failed
         self._lock = asyncio.Lock()
         self._notes: list[tuple[Note, Address]] = []
-        self._opened = 0
+        self._window: Task | None = None
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -115,23 +114,33 @@ class Collecting:
         async with self._lock:
             await self._seal()
 
+    def close(self) -> None:
+        """Let go of everything: nothing is stored any more."""
+        if self._window is not None:
+            self._window.cancel()
+        while not self.sealed.empty():
+            self.sealed.get_nowait()  # whoever waits to put one in can end
+
     # --- the open batch, under the lock
     async def _seal(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
         if self.collector.touched:
             batch, moved = self.collector.seal(self._clock.now())
             notes, self._notes = self._notes, []
-            self._opened += 1
             await self.sealed.put(Sealed(batch, moved, notes))
 
     def _seal_later(self) -> None:
-        self._tasks.spawn(self._window(self._opened), "batch window")
+        """Seal when the batch window has passed; the batch is the open one as long as it was not cancelled."""
+        self._window = self._tasks.spawn(self._after_window(), "batch window")
 
-    async def _window(self, opened: int) -> None:
+    async def _after_window(self) -> None:
         try:
             await self._clock.sleep(self._settings.batch_window_ms / 1000)
             async with self._lock:
-                if opened == self._opened:
-                    await self._seal()
+                self._window = None
+                await self._seal()
         except Exception as error:  # noqa: BLE001 - a batch that cannot be sealed stops the lane, loudly
             self._failed(error)
 
@@ -165,11 +174,8 @@ class Collecting:
 
     async def _refuse(self, ticket: Ticket, error: BaseException) -> None:
         message = ticket.message
-        if isinstance(error, Unreadable | Refused):
-            body = message.body if isinstance(message.body, bytes) else b""
-            rejection = Rejection(error.what, "message", body, error.slug)
-            await self._quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
-            self._metrics.rejected(error.slug, 1)
+        if isinstance(error, OSError | MemoryError):
+            error = Unavailable("the message could not be read just now", remedy="send it again later")
         elif not isinstance(error, BalError):
             _log.error(
                 "message failed",
@@ -177,7 +183,21 @@ class Collecting:
                 digest=message.digest.hex(),
                 error=type(error).__name__,
             )
-        ticket.fail(error)
+            error = Unreadable("the message could not be processed", remedy="report this")
+        if isinstance(error, Unreadable | Refused):
+            body = message.body if isinstance(message.body, bytes) else b""
+            rejection = Rejection(error.what, "message", body, error.slug)
+            await self._quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
+            self._metrics.rejected(error.slug, 1)
+        if not ticket.placed:
+            ticket.fail(error)
+            return
+        # What stands in the open batch must be on record before the message can come again, or it would get leaves twice.
+        ticket.error = error
+        async with self._lock:
+            if not self.collector.touched:
+                self._seal_later()
+            self.collector.touch(ticket)
 
     async def _part(self, ticket: Ticket, part: NormalisedPart, last: bool) -> None:  # noqa: FBT001
         skip = min(ticket.ahead, len(part.readings))

@@ -1,6 +1,7 @@
 """The open batch: collects leaves in order of arrival until it is sealed."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bal.core.batch import SealedBatch, seal
 from bal.core.entry import Entry
@@ -9,11 +10,28 @@ from bal.lane.ticket import Ticket
 from chaincode.anchor import GENESIS, MAX_SOURCES, Anchor
 
 
+class Moved(NamedTuple):
+    """A ticket that the batch brings on, as it was when the batch was sealed."""
+
+    ticket: Ticket
+    receipt: Receipt
+    error: BaseException | None
+
+    def stored(self) -> None:
+        """Answer the sender if this was the last of the message."""
+        if self.error is not None:
+            self.ticket.fail(self.error)
+        elif self.receipt.complete:
+            self.ticket.answer(self.receipt)
+
+
 class Collector:
     """Assigns `(log, seq, index)` and keeps what the next batch will hold."""
 
-    def __init__(self, log: str, head: Anchor | None, leaves: int) -> None:
+    def __init__(self, log: str, head: Anchor | None, leaves: int, sealed_at: int = 0) -> None:
+        """`sealed_at` is when the lane's newest batch was sealed: no later one is sealed before it."""
         self.log = log
+        self._sealed_at = sealed_at
         self.capacity = leaves
         self.seq = 0 if head is None else head.seq + 1
         self._previous = GENESIS if head is None else head.hash
@@ -71,14 +89,16 @@ class Collector:
         """Let the ticket's receipt be stored with the open batch."""
         self._tickets[id(ticket)] = ticket
 
-    def seal(self, now: int) -> tuple[SealedBatch | None, list[tuple[Ticket, Receipt]]]:
+    def seal(self, now: int) -> tuple[SealedBatch | None, list[Moved]]:
         """Close the open batch and begin the next.
 
-        Return the batch (None when it has no leaf) and every ticket that moved, with its receipt as of now.
+        Return the batch (None when it has no leaf) and every ticket that moved, with its receipt as of now. A batch is
+        never sealed before what is in it was received, so that a restart goes on from a time that does not go back.
         """
-        moved = [(ticket, ticket.receipt()) for ticket in self._tickets.values()]
+        moved = [Moved(ticket, ticket.receipt(), ticket.error) for ticket in self._tickets.values()]
         batch = None
         if self._entries:
+            self._sealed_at = max(now, self._sealed_at, *(entry.received_at for entry in self._entries))
             batch = seal(
                 log=self.log,
                 seq=self.seq,
@@ -87,8 +107,8 @@ class Collector:
                 salts=self._salts,
                 leaves=self._leaves,
                 rules=self._rules,
-                receipts=[receipt for _, receipt in moved if receipt.accepted],
-                sealed_at=now,
+                receipts=[each.receipt for each in moved if each.receipt.accepted],
+                sealed_at=self._sealed_at,
             )
             self.seq += 1
             self._previous = batch.anchor.hash

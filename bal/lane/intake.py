@@ -1,10 +1,10 @@
 """Intake: takes messages in order and normalises them ahead of the batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from bal.core.errors import BalError
-from bal.core.message import Message, Receipt
+from bal.core.message import Message
 from bal.core.source import Source
 from bal.lane.room import Room
 from bal.lane.ticket import Ticket
@@ -19,7 +19,15 @@ class Intake:
     """Gives each message its ticket, looks its receipt up, and starts normalising it."""
 
     def __init__(
-        self, store: Store, normaliser: Normaliser, clock: Clock, random: Random, tasks: Tasks, room: Room
+        self,
+        store: Store,
+        normaliser: Normaliser,
+        clock: Clock,
+        random: Random,
+        tasks: Tasks,
+        room: Room,
+        *,
+        line_up: Callable[[Ticket], None],
     ) -> None:
         self._store = store
         self._normaliser = normaliser
@@ -27,7 +35,8 @@ class Intake:
         self._random = random
         self._tasks = tasks
         self._room = room
-        self._in_flight: dict[tuple[str, bytes], asyncio.Future[Receipt]] = {}
+        self._line_up = line_up
+        self._in_flight: dict[tuple[str, bytes], asyncio.Future[None]] = {}
         self._running: dict[Ticket, Task] = {}
         self._turns = asyncio.Semaphore(MESSAGES_AHEAD)
         self.received_at = 0
@@ -37,27 +46,39 @@ class Intake:
         """Return the ticket of a message once there is room for it."""
         size = message.size or 0
         await self._room.enter(size, wait=wait)
-        self.received_at = max(self._clock.now(), self.received_at)
-        stored: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(message, source, self.received_at, stored)
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(message, source, 0, loop.create_future(), loop.create_future())
         key = (message.source, message.digest)
         earlier = self._in_flight.get(key)
-        self._in_flight[key] = stored
-        stored.add_done_callback(lambda _: self._done(ticket, size))
+        self._in_flight[key] = ticket.ended
+        ticket.ended.add_done_callback(lambda _: self._done(ticket, size))
+        if earlier is None:
+            self._admit(ticket)
         self._running[ticket] = self._tasks.spawn(self._normalise(ticket, earlier), "normalise")
         return ticket
+
+    def _admit(self, ticket: Ticket) -> None:
+        ticket.received_at = self.received_at = max(self._clock.now(), self.received_at)
+        self._line_up(ticket)
 
     def _done(self, ticket: Ticket, size: int) -> None:
         self._room.leave(size)
         self._running.pop(ticket, None)
         key = (ticket.message.source, ticket.message.digest)
-        if self._in_flight.get(key) is ticket.stored:
+        if self._in_flight.get(key) is ticket.ended:
             del self._in_flight[key]
 
-    async def _normalise(self, ticket: Ticket, earlier: "asyncio.Future[Receipt] | None") -> None:
+    async def _normalise(self, ticket: Ticket, earlier: "asyncio.Future[None] | None") -> None:
+        """Look up what is known of the message and normalise the rest.
+
+        The same message in flight is waited for outside the line, so that those behind it are not held up.
+        """
+        if earlier is not None:
+            await asyncio.wait([earlier])
+            if ticket.ended.done():
+                return
+            self._admit(ticket)
         try:
-            if earlier is not None:
-                await asyncio.wait([earlier])
             known = await self._store.receipt(ticket.message.source, ticket.message.digest)
             if known is not None and known.complete:
                 await ticket.parts.put(known)

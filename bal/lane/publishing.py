@@ -1,5 +1,6 @@
 """Publishing: anchored batches to every output, in order, at least once."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -31,7 +32,9 @@ class Publishing:
         self._settings = settings
         self._alarm = alarm
         self.parked: set[tuple[str, str]] = set()
-        """(output, source) pairs that were refused and wait for the operator's `republish`."""
+        """(output, source) pairs that were refused."""
+        self.stalled = asyncio.Event()
+        """Set while an output does not answer."""
 
     async def publish(self, batch: CertifiedBatch) -> None:
         """Return once every output has acknowledged every source of the batch that it is set to and takes."""
@@ -53,13 +56,17 @@ class Publishing:
             try:
                 await publisher.publish(batch, frozenset(wanted))
             except PublishRefused as error:
+                if error.source not in wanted:
+                    raise
                 wanted.discard(error.source)
                 self.parked.add((publisher.name, error.source))
                 self._alarm("output-parked")
                 _log.error("output parked", output=publisher.name, source=error.source, error=error.what)
             except Unavailable as error:
+                self.stalled.set()
                 _log.warning("output unavailable", output=publisher.name, error=error.what)
                 await self._clock.sleep(pause)
                 pause = min(2 * pause, self._settings.retry_seconds)
             else:
+                self.stalled.clear()
                 return

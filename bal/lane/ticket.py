@@ -25,6 +25,9 @@ class Ticket:
     source: Source
     received_at: int
     stored: "asyncio.Future[Receipt]"
+    """For the sender, who may go away and cancel it."""
+    ended: "asyncio.Future[None]"
+    """For the lane: done when the message has its answer, whether or not anybody waits for it."""
     parts: "asyncio.Queue[Part]" = field(default_factory=lambda: asyncio.Queue(PARTS_AHEAD))
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the lane has come to this message."""
@@ -36,17 +39,27 @@ class Ticket:
     ranges: list[AddressRange] = field(default_factory=list)
     rejections: list[tuple[str, str]] = field(default_factory=list)
     complete: bool = False
+    error: BaseException | None = None
+    """What ended the message after some of it had been given addresses."""
+    placed: bool = False
+    """Whether anything of it was given an address since it was taken."""
 
     def answer(self, receipt: Receipt) -> None:
         """Give the sender its receipt."""
         if not self.stored.done():
             self.stored.set_result(receipt)
+        self._end()
 
     def fail(self, error: BaseException) -> None:
         """Give the sender an error instead; the message has no receipt and may be sent again."""
         if not self.stored.done():
             self.stored.set_exception(error)
             self.stored.exception()  # a sender that has gone is no unhandled error
+        self._end()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def resume(self, receipt: Receipt) -> None:
         """Go on from where a receipt of progress ended."""
@@ -64,6 +77,7 @@ class Ticket:
     def place(self, log: str, seq: int, first: int, count: int) -> None:
         """Note that the next `count` accepted readings (at least one) stand from this address on."""
         self.accepted += count
+        self.placed = True
         last = self.ranges[-1] if self.ranges else None
         if last is not None and (last.log, last.seq, last.last) == (log, seq, first - 1):
             self.ranges[-1] = last._replace(last=first + count - 1)
