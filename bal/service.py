@@ -2,11 +2,12 @@
 
 import asyncio
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
 from bal.core.address import Address
-from bal.core.errors import BalError, Refused, Unavailable, Unreadable
+from bal.core.errors import BalError, Malformed, Refused, Unavailable, Unreadable
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.names import check_name
 from bal.core.source import Source
@@ -143,6 +144,7 @@ class Service:
         """Register a source or change its registration, on the ledger and in the SCD."""
         async with self._registering:
             check_name(source.name, "source")
+            _check_zone(source)
             self.registry.check(source)
             self.pipeline.lane_of(source)
             before = self.registry.all().get(source.name)
@@ -193,6 +195,17 @@ class Service:
             }
             for name, worker in self.pipeline.lanes.items()
         }
+
+
+def _check_zone(source: Source) -> None:
+    if source.time_zone is not None:
+        try:
+            ZoneInfo(source.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            message = "there is no such time zone"
+            raise Malformed(
+                message, subject=source.name, remedy="name an IANA zone, like Europe/Rome"
+            ) from None
 
 
 def _refusal(message: Message, error: Exception) -> Receipt:

@@ -35,7 +35,8 @@ def demo(
     from bal.cli.demonstration import Demonstration, Failed
 
     folder = home if home is not None else Path(tempfile.mkdtemp(prefix="bal-demo-"))
-    show = Demonstration(home_at(folder), seconds=seconds, meters=meters, pmus=pmus, quiet=as_json)
+    place = folder if keep or home is not None else Path("bal-demo")
+    show = Demonstration(home_at(folder), place, seconds=seconds, meters=meters, pmus=pmus, quiet=as_json)
     try:
         report = asyncio.run(show.run())
     except Failed as error:

@@ -7,17 +7,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bal.bootstrap import Running, audit_home, authority, judge, open_reader, running
+from bal.bootstrap import Running, audit_home, authority, open_reader, running
 from bal.config import GatewaySettings, LogSettings, MqttSettings, load
 from bal.core.address import Address
 from bal.core.entry import to_json
+from bal.core.errors import EXIT_NO
 from bal.core.source import Source
+from bal.core.value import canonical_value
 from bal.home import Home
 from bal.keys import Keys
 from bal.log import configure
@@ -29,6 +33,7 @@ from bal.simulate.plan import DsoPlan, Plan, PmuPlan
 from bal.simulate.profile import QUARTER_HOUR
 from bal.simulate.sender import Progress, SenderSettings
 
+CERTIFICATE, ANCHORS = "certificate.json", "anchors.jsonl"
 DSO, PMU = "dso-demo", "pmu-demo"
 PMU_RATE = 10
 ROUNDS_PER_SECOND = 2
@@ -40,10 +45,13 @@ class Failed(Exception):
 
 
 class Demonstration:
-    """Runs in `home`, which must hold nothing yet."""
+    """Runs in `home`, which must hold nothing yet; leaves a certificate and the anchors in `folder`."""
 
-    def __init__(self, home: Home, *, seconds: float, meters: int, pmus: int, quiet: bool) -> None:
+    def __init__(
+        self, home: Home, folder: Path, *, seconds: float, meters: int, pmus: int, quiet: bool
+    ) -> None:
         self._home = home
+        self._folder = folder
         self._seconds = seconds
         self._meters = meters
         self._pmus = pmus
@@ -59,6 +67,7 @@ class Demonstration:
         configure(LogSettings(level="error", form="auto"))
         report = await self._certify()
         report |= await self._check()
+        report["address"] = await self._take_out()
         report["certificate"] = await self._verify()
         report["tampered"] = await self._tamper()
         if not self._quiet:
@@ -196,21 +205,27 @@ class Demonstration:
         ]
         return [json.loads(line) for line in lines]
 
-    async def _verify(self) -> str:
-        """Write one certificate to a file and verify it against the ledger."""
-        first = self._published()[0]["address"]
+    async def _take_out(self) -> str:
+        """Write one certificate and the anchors to files, as a third party would be given them; return its address."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        address = self._published()[0]["address"]
         async with open_reader(self._home) as reader:
-            text = await reader.certificate(Address.parse(first))
-        path = self._home.path / "certificate.json"
-        path.write_text(text + "\n", encoding="utf-8")
-        self._say(f"\n$ bal verify {path} --home {self._home.path}")
-        async with judge(self._home, None, []) as ask:
-            verdict = await ask(path.read_bytes())
-        if not verdict.valid:
-            message = f"the certificate of {first} does not verify: {verdict.reason}"
+            text = await reader.certificate(Address.parse(address))
+            with (self._folder / ANCHORS).open("w", encoding="utf-8") as file:
+                for log in await reader.ledger.logs():
+                    async for commitment in reader.ledger.anchors(log):
+                        file.write(json.dumps(commitment.to_json()) + "\n")
+        (self._folder / CERTIFICATE).write_text(text + "\n", encoding="utf-8")
+        return str(address)
+
+    async def _verify(self) -> str:
+        """Verify the certificate by the command a third party would use."""
+        certificate, anchors = self._folder / CERTIFICATE, self._folder / ANCHORS
+        code, output = await self._bal("verify", str(certificate), "--anchors", str(anchors))
+        if code != 0:
+            message = f"the certificate does not verify: {output}"
             raise Failed(message)
-        self._say("valid")
-        return str(path)
+        return str(certificate)
 
     async def _tamper(self) -> str:
         """Change one stored value behind the service's back; the audit must name that row, and the change is undone."""
@@ -221,20 +236,37 @@ class Demonstration:
             ).fetchone()
             address = f"{row[0]}:{row[1]}:{row[2]}"
             change = "UPDATE readings SET value = ? WHERE log = ? AND seq = ? AND idx = ?"
-            self._say(f"\nsomebody with access to the database changes the value of {address} by one unit …")
+            other = canonical_value(str(Decimal(row[3]) + 1))
+            self._say(
+                f"\nSomebody with access to the database changes the value of {address} from {row[3]} to {other}."
+            )
             with database:
-                database.execute(change, (str(int(float(row[3])) + 1), *row[:3]))
-            self._say(f"$ bal audit --home {self._home.path}")
-            audit = await audit_home(self._home, None)
+                database.execute(change, (other, *row[:3]))
+            code, output = await self._bal("audit", "--home", str(self._home.path))
             with database:
                 database.execute(change, (row[3], *row[:3]))
         finally:
             database.close()
-        if audit.findings != [("changed", address)]:
-            message = f"the audit did not name {address}: {audit.findings[:3]}"
+        if code != EXIT_NO or f"changed: {address}" not in output.splitlines():
+            message = f"the audit did not name {address}: {output}"
             raise Failed(message)
-        self._say(f"changed: {address}\nfound, and put back as it was.")
+        self._say("Found. The value is put back as it was.")
         return address
+
+    async def _bal(self, *arguments: str) -> tuple[int, str]:
+        """Run a command as its user would; return exit code and output."""
+        self._say(f"\n$ bal {' '.join(arguments)}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bal",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode().strip()
+        self._say(output)
+        return process.returncode or 0, output
 
     def _summary(self, report: dict[str, Any]) -> None:
         table = Table(title="\nsummary", title_justify="left", show_header=False)

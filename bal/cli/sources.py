@@ -25,6 +25,9 @@ def add(  # noqa: PLR0917 - one parameter an option
     time_zone: Annotated[
         str | None, typer.Option(help="IANA zone in which times without an offset are read.")
     ] = None,
+    reader: Annotated[
+        list[str] | None, typer.Option(help="Identity that may subscribe to its certified topics.")
+    ] = None,
     output: Annotated[
         list[str] | None, typer.Option(help="jsonl, mqtt, mqtt-flat; may be given several times.")
     ] = None,
@@ -41,6 +44,7 @@ def add(  # noqa: PLR0917 - one parameter an option
         "identities": identity,
         "point_from": point_from,
         "time_zone": time_zone,
+        "readers": reader,
         "outputs": output,
         "rules": _file(rules),
         "topics": _file(topics),

@@ -12,9 +12,11 @@ from bal.core.topics import (
     Rights,
     TopicMapping,
     accepted_topic,
+    certified_topic,
     cim_topic,
     parse_topic,
     pmu_topic,
+    readings_topic,
     rejected_topic,
 )
 
@@ -34,6 +36,11 @@ def intake_filters(source: Source) -> tuple[str, ...]:
 def source_rights(source: Source) -> Rights:
     """Return what whoever sends as `source` may do: write its documents, read its receipts and rejections."""
     return Rights(intake_filters(source), (accepted_topic(source.name), rejected_topic(source.name)))
+
+
+def reader_rights(source: Source) -> Rights:
+    """Return what a reader of `source` may do: subscribe to what is certified of it, whole or point by point."""
+    return Rights((), (certified_topic(source.name, "+"), readings_topic(source.name, "+")))
 
 
 def may_publish(source: Source, topic: str) -> bool:
@@ -65,6 +72,8 @@ class Ownership:
         for name, source in self._sources.items():
             for identity in self._senders[name]:
                 self._rights[identity] = self._rights.get(identity, NO_RIGHTS) | source_rights(source)
+            for identity in source.readers:
+                self._rights[identity] = self._rights.get(identity, NO_RIGHTS) | reader_rights(source)
 
     def source(self, name: str) -> Source | None:
         """Return a registration, None when there is none of that name."""

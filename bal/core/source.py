@@ -32,6 +32,8 @@ class Source(BaseModel):
     rules: QualityRules = Field(default_factory=QualityRules)
     topics: tuple[TopicMapping, ...] = ()
     """Foreign topics of its own that stand for its own `bal/{source}/…` topics."""
+    readers: tuple[str, ...] = ()
+    """Identities that may subscribe to its certified and flat topics."""
     outputs: tuple[Output, ...] = ("jsonl",)
     suspended: bool = False
     recorded_at: int = 0
