@@ -185,7 +185,10 @@ class Audit:
         self._places.take(outcome)
 
     async def _pending(self, log: str) -> None:
-        """Count the batches of a log that are stored and not anchored; they follow one another like all others."""
+        """Count the batches of a log that are stored and not anchored; they follow one another like all others.
+
+        Of a batch that was carried over from a closed log only the record remains.
+        """
         first = max(self._reach(log), self._marked[log]) + 1
         last = await self._rows.last_seq(log)
         previous = self._heads[log].hash if first == self._reach(log) + 1 and log in self._heads else None
@@ -200,7 +203,12 @@ class Audit:
             if (anchor.log, anchor.seq) != (log, seq) or previous not in (None, anchor.previous):
                 self._report.add("batch_altered", f"{log}:{seq}")
             previous = anchor.hash
-            self._report.pending += 1
+            if record.moved_to is None:
+                self._report.pending += 1
+            else:
+                stored = await self._rows.batch(log, seq, 0, record)
+                for row in stored.rows:
+                    self._report.add("added", row.address)
             seq += 1
 
     # --- the way back ---------------------------------------------------------------------------------------------

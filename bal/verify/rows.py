@@ -63,9 +63,15 @@ class Rows:
         except _ALTERED as error:
             await self._settle(error)
             return -1
-        if waiting:
-            return waiting[0].seq - 1
-        return last if last is not None else -1
+        seq = waiting[0].seq - 1 if waiting else last if last is not None else -1
+        while (
+            seq >= 0
+        ):  # of a closed log, batches that were carried over wait no more and were never anchored
+            record, _ = await self.record(log, seq)
+            if record is None or record.moved_to is None:
+                break
+            seq -= 1
+        return seq
 
     async def batch(self, log: str, seq: int, size: int, record: BatchRecord | None) -> StoredBatch:
         """Return rows and tiles of a batch that should have `size` leaves."""
