@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -155,12 +156,26 @@ class EmbeddedLedger:
             first = page[-1].anchor.seq + 1
 
     async def verify(self) -> None:
-        """Replay the whole chain up to its present end. `LedgerAltered` names the first block that does not fit."""
+        """Replay the whole chain up to its present end. `LedgerAltered` names the first block that does not fit.
+
+        The index is held against the blocks too: all answers come from it, and only its own process guards it.
+        """
         tip = self._chain.tip
         chain = VerifiedChain(self.path, self.public_key, channel=self.channel, until=tip.offset)
-        await asyncio.to_thread(_exhaust, chain)
+        proven = iter(chain)
+        ends: dict[str, int] = {}
+        while page := await asyncio.to_thread(lambda: list(islice(proven, _PAGE))):
+            for each in page:
+                log, seq = each.anchor.log, each.anchor.seq
+                if await self.find(log, seq) != each:
+                    raise altered(each.block, "the index says something else of one of its anchors")
+                ends[log] = seq
         if chain.tip != tip:
             raise altered(chain.tip.height, "it ends in another block than was written")
+        for log in {*ends, *await self.logs()}:
+            head = await self.head(log)
+            if self._chain.tip == tip and (head.anchor.seq if head else -1) != ends.get(log, -1):
+                raise altered(tip.height, "the index ends a log elsewhere than the blocks do")
 
     async def close(self) -> None:
         """Finish what is being written and let the files go; closes the chain for every identity."""
@@ -184,11 +199,6 @@ class EmbeddedLedger:
         if found is None:
             raise StateDamaged
         return commitment(found.value, found.version[0], self.channel)
-
-
-def _exhaust(chain: VerifiedChain) -> None:
-    for _ in chain:
-        pass
 
 
 def _refused(error: ContractError) -> LedgerRefused:
