@@ -1,0 +1,31 @@
+import json
+import re
+
+from bal.config import described
+from tests.unit.docs.pages import code, page, rows, section
+
+PAGE = "docs/settings.md"
+
+
+def test_every_setting_is_listed_with_its_default_and_what_it_does() -> None:
+    told = [
+        (code(cells[0]), code(cells[1]), cells[2]) for cells in rows(section(page(PAGE), "## Every setting"))
+    ]
+    assert told == [(name, json.dumps(default), text) for name, default, text in described()]
+
+
+def test_no_page_names_a_setting_that_does_not_exist() -> None:
+    names = {name for name, _, _ in described()}
+    groups = "|".join({name.partition(".")[0] for name in names if "." in name})
+    for name in (PAGE, "docs/guide.md", "docs/promises.md", "README.md", "docs/architecture.md"):
+        told = set(re.findall(rf"`((?:{groups})\.[a-z_]+)`", page(name)))
+        assert told <= names, name
+
+
+def test_no_page_names_a_variable_that_does_not_exist() -> None:
+    names = {f"BAL_{name.upper().replace('.', '__')}" for name, _, _ in described()} | {
+        "BAL_HOME",
+        "BAL_HAMMER",
+    }
+    for name in (PAGE, "docs/guide.md", "README.md"):
+        assert set(re.findall(r"\bBAL_[A-Z_]+[A-Z]\b", page(name))) <= names, name
