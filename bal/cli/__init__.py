@@ -1,12 +1,16 @@
 """The command `bal`: one file per verb, for people by default and for machines with `--json`."""
 
 import json
+import os
 import sys
+import traceback
 
-import click
 import typer
 
-from bal.core.errors import EXIT_UNUSABLE, BalError
+from bal.core.errors import EXIT_UNUSABLE, BalError, Malformed, Unavailable
+
+_INTERRUPTED = 130
+_LEVEL = "BAL_LOG__LEVEL"
 
 app = typer.Typer(
     name="bal",
@@ -48,22 +52,54 @@ def _register() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors go to standard error, in JSON with `--json`."""
+    """Run the command line; errors go to standard error on one line, in JSON with `--json`."""
     _register()
     try:
-        code = app(standalone_mode=False)
-    except BalError as error:
-        text = json.dumps(error.problem()) if "--json" in sys.argv else f"bal: {error.diagnostics()}"
-        typer.echo(text, err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_UNUSABLE)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        code = app(standalone_mode=False, prog_name="bal")
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - whatever happened, its user gets one line and an exit code
+        sys.exit(_tell(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: Exception) -> int:
+    """Say what went wrong; return the exit code."""
+    if isinstance(error, ExceptionGroup):
+        return _tell(_leaf(error))
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        if context is not None and error.message == context.get_help():  # nothing was asked for
+            typer.echo(error.message, err=True)
+            return EXIT_UNUSABLE
+        verb = "bal" if context is None else context.command_path
+        text = " ".join(error.format_message().split()).rstrip(".")
+        error = Malformed(text, subject=verb.removeprefix("bal").strip(), remedy=f"see `{verb} --help`")
+    elif not isinstance(error, BalError):
+        error = _unexpected(error)
+    line = json.dumps(error.problem()) if "--json" in sys.argv else f"bal: {error.diagnostics()}"
+    typer.echo(line, err=True)
+    return error.exit_code
+
+
+def _leaf(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the most telling error of a group: one raised on purpose before any other."""
+    found: list[Exception] = []
+    waiting: list[Exception] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, ExceptionGroup):
+            waiting += error.exceptions
+        else:
+            found.append(error)
+    return next((error for error in found if isinstance(error, BalError)), found[0])
+
+
+def _unexpected(error: Exception) -> BalError:
+    if os.environ.get(_LEVEL) == "debug":
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.strerror:
+        return Unavailable(error.strerror.lower(), subject=str(error.filename or ""))
+    # The text of a stranger's error may quote what it was given, which may be a payload.
+    message = f"unexpected {type(error).__name__}"
+    return BalError(message, remedy=f"this is a fault of the BAL; {_LEVEL}=debug shows where")

@@ -24,8 +24,11 @@ async def control(home: Home) -> AsyncIterator[httpx.AsyncClient]:
             yield client
         return
     from bal.bootstrap import control_app, open_service
+    from bal.log import configure
 
-    async with open_service(home.create(), load(home.path)) as opened:
+    settings = load(home.create().path)
+    configure(settings.log)
+    async with open_service(home, settings) as opened:
         await opened.service.start()
         try:
             inside = httpx.ASGITransport(app=control_app(opened))

@@ -1,6 +1,7 @@
 """`bal ingest`: certify files."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
-from bal.core.errors import EXIT_NO, EXIT_UNUSABLE, NotFound, Unreadable
+from bal.core.errors import EXIT_NO, BalError, Malformed, NotFound, Refused
 from bal.home import Home
 
 CHUNK = 256 * 1024
+LISTED = 20
+"""Rejections shown to people."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,30 +52,72 @@ async def _ingest(
 ) -> int:
     from bal.cli.control import control
 
-    total: dict[str, Any] = {"accepted": 0, "rejected": 0, "duplicates": 0, "addresses": [], "rejections": []}
-    code = 0
-    async with control(home) as client:
-        for path in files:
-            query = {"source": source, "device": device, "create_source": str(create).lower()}
-            try:
-                answer = await _send(client, path, query, quiet=as_json)
-            except (Unreadable, NotFound) as error:
-                if len(files) == 1 and not isinstance(error, Unreadable):
-                    raise
-                code = EXIT_UNUSABLE
-                total["rejected"] += 1
-                total["rejections"].append({"reason": error.what, "where": error.subject or "message"})
-                typer.echo(f"bal: {path.name}: {error.diagnostics()}", err=True)
-                continue
-            for name in ("accepted", "rejected", "duplicates"):
-                total[name] += answer[name]
-            total["addresses"] += answer["ranges"] if ranges else list(_addresses(answer["ranges"]))
-            total["rejections"] += answer["rejections"]
-    if as_json:
-        print_json(total)
-    else:
-        _tell(total)
-    return code or (EXIT_NO if total["rejected"] else 0)
+    total = Total(ranges=ranges, quiet=as_json)
+    try:
+        async with control(home) as client:
+            for path in files:
+                query = {"source": source, "device": device, "create_source": str(create).lower()}
+                try:
+                    total.add(await _send(client, path, query, quiet=as_json))
+                except (Malformed, Refused, FileUnopened) as error:
+                    total.refuse(path, error)
+    finally:
+        total.tell(as_json=as_json)
+    return total.code
+
+
+class FileUnopened(NotFound):
+    """A file to ingest cannot be opened."""
+
+
+class Total:
+    """What became of all files."""
+
+    def __init__(self, *, ranges: bool, quiet: bool) -> None:
+        self.code = 0
+        self._ranges = ranges
+        self._quiet = quiet
+        self._facts: dict[str, Any] = {
+            "accepted": 0,
+            "rejected": 0,
+            "duplicates": 0,
+            "addresses": [],
+            "rejections": [],
+        }
+
+    def add(self, answer: dict[str, Any]) -> None:
+        """Add the receipt of a file."""
+        for name in ("accepted", "rejected", "duplicates"):
+            self._facts[name] += answer[name]
+        spans = answer["ranges"]
+        self._facts["addresses"] += spans if self._ranges else list(_addresses(spans))
+        self._facts["rejections"] += answer["rejections"]
+        if answer["rejected"]:
+            self.code = max(self.code, EXIT_NO)
+
+    def refuse(self, path: Path, error: BalError) -> None:
+        """Add a file of which nothing was accepted."""
+        self.code = max(self.code, error.exit_code)
+        self._facts["rejected"] += 1
+        self._facts["rejections"].append({"reason": error.what, "where": error.subject or "message"})
+        text = json.dumps(error.problem()) if self._quiet else f"bal: {path.name}: {error.diagnostics()}"
+        typer.echo(text, err=True)
+
+    def tell(self, *, as_json: bool) -> None:
+        """Print it: all there is also when a later file could not be sent."""
+        facts = self._facts
+        if as_json:
+            print_json(facts)
+            return
+        typer.echo(
+            f"{facts['accepted']} accepted, {facts['rejected']} rejected, {facts['duplicates']} duplicates"
+        )
+        if facts["addresses"]:
+            typer.echo(f"first address {facts['addresses'][0]}, last {facts['addresses'][-1]}")
+        for rejection in facts["rejections"][:LISTED]:
+            typer.echo(f"rejected: {rejection['where']}: {rejection['reason']}")
+        if facts["rejected"] > LISTED:
+            typer.echo(f"… and {facts['rejected'] - LISTED} more: `bal rejections`")
 
 
 def _addresses(ranges: list[str]) -> Iterator[str]:
@@ -81,18 +126,6 @@ def _addresses(ranges: list[str]) -> Iterator[str]:
         first, _, last = span.partition("-")
         for index in range(int(first), int(last) + 1):
             yield f"{place}:{index}"
-
-
-def _tell(total: dict[str, Any]) -> None:
-    typer.echo(
-        f"{total['accepted']} accepted, {total['rejected']} rejected, {total['duplicates']} duplicates"
-    )
-    if total["addresses"]:
-        typer.echo(f"first address {total['addresses'][0]}, last {total['addresses'][-1]}")
-    for rejection in total["rejections"][:20]:
-        typer.echo(f"rejected: {rejection['where']}: {rejection['reason']}")
-    if len(total["rejections"]) > 20:
-        typer.echo(f"… and {len(total['rejections']) - 20} more: `bal rejections`")
 
 
 async def _send(client: Any, path: Path, query: dict[str, str], *, quiet: bool) -> Any:
@@ -117,7 +150,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         file = path.open("rb")
     except OSError as error:
         message = f"this file cannot be opened ({error.strerror})"
-        raise NotFound(message, subject=path.name, remedy="check its name and permissions") from error
+        raise FileUnopened(message, subject="file", remedy="check its name and permissions") from error
     with file:
         yield file
 
