@@ -33,7 +33,8 @@ class Succession:
         self._random = random
 
     async def open_log(self, lane: Lane, now: int) -> Lane:
-        """Return the lane with a log that is open and registered: its own, or a new one when that is closed."""
+        """Return the lane with a log that is open and registered: the one on record, or a new one when that is closed."""
+        lane = next((each for each in await self._store.lanes() if each.name == lane.name), lane)
         closed = {each.log for each in await self._store.closed_logs()}
         if lane.log not in closed:
             await self._ledger.register_log(lane.log)
