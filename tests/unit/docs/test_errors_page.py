@@ -38,8 +38,8 @@ def test_every_error_is_listed_with_slug_exit_code_and_status() -> None:
         assert remedy, name
 
 
-def test_no_two_errors_share_a_slug() -> None:
-    slugs = [kind.slug for kind in known().values()]
+def test_no_two_errors_share_a_slug_of_their_own() -> None:
+    slugs = [kind.slug for kind in known().values() if "slug" in vars(kind)]
     assert sorted(slugs) == sorted(set(slugs))
 
 

@@ -126,7 +126,21 @@ def test_every_certificate_of_a_log_passes(check: Callable[..., None], log: list
         lambda c: c.pop("salt"),
         lambda c: c.update(version=2),
     ],
-    ids="value member seq index tree-size salt long short tx size unknown missing version".split(),
+    ids=[
+        "value",
+        "member",
+        "seq",
+        "index",
+        "tree-size",
+        "salt",
+        "long",
+        "short",
+        "tx",
+        "size",
+        "unknown",
+        "missing",
+        "version",
+    ],
 )
 def test_a_changed_certificate_does_not(
     check: Callable[..., None], log: list[SealedBatch], change: Callable[[dict[str, Any]], None]
