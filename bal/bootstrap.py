@@ -9,12 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+
 from bal.anchor.ledger import EmbeddedLedger
 from bal.config import Settings, load
 from bal.core.errors import Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
+from bal.gateway import (
+    Clients,
+    GatewayServices,
+    Tokens,
+    control_socket_path,
+    create_app,
+    create_control_app,
+    https_server,
+    listen,
+    socket_server,
+)
 from bal.home import Home
 from bal.ingest import Accounts, BrokerSettings, EmbeddedBroker, EmbeddedInbox, Intake
 from bal.keys import Keys, operator_public_key
@@ -24,7 +37,7 @@ from bal.pipeline import LaneWorker, Pipeline, World
 from bal.pki import Authority, RevocationList
 from bal.ports import Publisher
 from bal.publish import CertifiedTopics, ClosedOutput, EventStream, FlatTopics, JsonLines, send_each
-from bal.reader import Reader
+from bal.reader import Reader, pseudonyms
 from bal.registry import Registry
 from bal.service import Service
 from bal.store import SqliteQuarantine, SqliteStore
@@ -253,25 +266,62 @@ class Running:
                 way.cancel()
 
 
+def control_app(opened: Opened) -> FastAPI:
+    """Return the operator's control routes of an open home."""
+    return create_control_app(opened.service, Clients(opened.home.clients, SystemClock()))
+
+
+def _gateway(opened: Opened, url: str) -> FastAPI:
+    """Return the REST API of an open home, known to its clients by `url`."""
+    service, settings, clock = opened.service, opened.settings.gateway, SystemClock()
+
+    async def check(text: bytes) -> Verdict:
+        return await verify_on_ledger(text, service.ledger)
+
+    services = GatewayServices(
+        store=service.store,
+        ledger=service.ledger,
+        quarantine=service.quarantine,
+        intake=service,
+        events=opened.events,
+        clients=Clients(opened.home.clients, clock),
+        tokens=Tokens(opened.keys.token, url, clock, settings.token_seconds),
+        clock=clock,
+        metrics=opened.metrics,
+        pseudonyms=lambda source, identifier: pseudonyms(opened.keys.pseudonyms, source, identifier),
+        verify=check,
+        health=service.health,
+        docs=settings.docs,
+    )
+    return create_app(services)
+
+
 @asynccontextmanager
 async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
     """Open a home and its doors; leave by finishing what was taken. `HomeLocked`, `Unavailable` for a port in use."""
     async with open_service(home, settings) as opened, AsyncExitStack() as stack:
+        facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
         broker, inboxes = _broker(opened) if settings.mqtt.enabled else (None, {})
         await opened.service.start()
         stack.push_async_callback(opened.service.close)
-        facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
         if broker is not None:
             await broker.start()
             stack.push_async_callback(broker.stop)
             for name, inbox in inboxes.items():
-                stack.push_async_callback(
-                    _end, asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}")
-                )
+                serving = asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}")
+                stack.push_async_callback(_end, serving)
             facts["mqtt"] = f"{settings.mqtt.host}:{broker.port}"
-        home.announce(facts)
+        if settings.gateway.enabled:
+            listening = listen(settings.gateway.host, settings.gateway.port)
+            port = listening.getsockname()[1]
+            facts["gateway"] = settings.gateway.public_url or f"https://{settings.gateway.host}:{port}"
+            app = _gateway(opened, facts["gateway"])
+            await stack.enter_async_context(https_server(app, listening, *authority(home).server_paths))
+        path = control_socket_path(home.path)
+        await stack.enter_async_context(socket_server(control_app(opened), path))
+        home.announce({**facts, "control": str(path)})
         stack.callback(home.running.unlink, missing_ok=True)
-        yield Running(opened, facts)
+        yield Running(opened, {**facts, "control": str(path)})
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -1,36 +1,58 @@
-"""What the service counts, in the text format of Prometheus. Labels are bounded words, never names strangers choose."""
+"""What an operator watches, as Prometheus metrics. Labels are bounded words, never names that strangers choose."""
 
 from collections.abc import Callable
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_LAG_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+EXPOSITION_TYPE: Final = CONTENT_TYPE_LATEST
+"""Media type of `Metrics.exposition`."""
+CODES: Final = 64
+"""Most kinds of rejection or alarm told apart; further ones are counted as `other`."""
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+_REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
 class Metrics:
-    """Collectors in a registry of their own; the lanes count into them through `bal.lane.metrics.LaneMetrics`."""
+    """The collectors of one service, in a registry of their own."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
         self._readings = Counter(
-            "bal_readings", "Readings by what became of them", ["result"], registry=self.registry
+            "bal_readings", "Readings by what became of them.", ["result"], registry=self.registry
         )
         self._rejections = Counter(
-            "bal_rejections", "Rejections by kind of reason", ["code"], registry=self.registry
+            "bal_quarantine", "Readings and messages refused, by reason.", ["reason"], registry=self.registry
         )
         self._lag = Histogram(
             "bal_anchor_lag_seconds",
-            "From sealing a batch to its anchor",
-            buckets=_LAG_SECONDS,
+            "Seconds from sealing a batch to its anchor on the ledger.",
+            buckets=_SECONDS,
             registry=self.registry,
         )
+        self._batches = Gauge(
+            "bal_batches", "Batches that wait, by state.", ["state"], registry=self.registry
+        )
         self._alarms = Counter(
-            "bal_alarms", "What an operator must look at", ["kind"], registry=self.registry
+            "bal_alarms", "Things an operator must look at, by kind.", ["kind"], registry=self.registry
         )
         self._requests = Counter(
-            "bal_requests", "Requests to the gateway", ["method", "route", "status"], registry=self.registry
+            "bal_http_requests",
+            "Requests by route template.",
+            ["method", "route", "status"],
+            registry=self.registry,
         )
+        self._request_seconds = Histogram(
+            "bal_http_request_seconds",
+            "Seconds from a request to the end of its answer.",
+            ["route"],
+            buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self._words: dict[str, set[str]] = {}
+        for result in ("accepted", "rejected", "duplicate", "anchored", "published"):
+            self._readings.labels(result)
 
     def accepted(self, count: int) -> None:
         """Count readings stored."""
@@ -39,7 +61,7 @@ class Metrics:
     def rejected(self, code: str, count: int) -> None:
         """Count readings refused for one kind of reason."""
         self._readings.labels("rejected").inc(count)
-        self._rejections.labels(code).inc(count)
+        self._rejections.labels(self._word("reason", code)).inc(count)
 
     def duplicates(self, count: int) -> None:
         """Count readings that were there already."""
@@ -56,16 +78,29 @@ class Metrics:
 
     def alarm(self, kind: str) -> None:
         """Count something an operator must look at."""
-        self._alarms.labels(kind).inc()
+        self._alarms.labels(self._word("kind", kind)).inc()
 
-    def request(self, method: str, route: str, status: int) -> None:
-        """Count a request by its route's template."""
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request; `method` and `route` (a template) come from closed lists."""
         self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
 
-    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Show `value()` under `name` whenever the metrics are read."""
-        Gauge(name, text, registry=self.registry).set_function(value)
+    def watch_batches(self, state: str, count: Callable[[], float]) -> None:
+        """Show, whenever the metrics are read, how many batches wait in `state` (`unanchored`, `unpublished`)."""
+        self._batches.labels(state).set_function(count)
 
-    def text(self) -> bytes:
-        """Return all of it in the text format."""
+    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Show another number under `bal_{name}` whenever the metrics are read."""
+        Gauge(f"bal_{name}", meaning, registry=self.registry).set_function(value)
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format (`EXPOSITION_TYPE`)."""
         return generate_latest(self.registry)
+
+    def _word(self, label: str, word: str) -> str:
+        known = self._words.setdefault(label, set())
+        if word not in known:
+            if len(known) >= CODES:
+                return "other"
+            known.add(word)
+        return word

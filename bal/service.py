@@ -179,6 +179,23 @@ class Service:
         """Return what there is to say of the service."""
         return {"lanes": self.state(), "sources": sorted(self.registry.all())}
 
+    async def health(self) -> dict[str, str]:
+        """Return `ok` or a short reason, fit for strangers, of every part the service needs."""
+        found = {}
+        for name, worker in self.pipeline.lanes.items():
+            found[f"lane {name}"] = "stopped" if worker.failed.done() else (worker.room.piled_up or "ok")
+        try:
+            await self.store.logs()
+            found["store"] = "ok"
+        except BalError:
+            found["store"] = "does not answer"
+        try:
+            await self.ledger.logs()
+            found["ledger"] = "ok"
+        except BalError:
+            found["ledger"] = "does not answer"
+        return found
+
     def state(self) -> dict[str, Any]:
         """Return what there is to say of every lane: its log and the numbers of its back-pressure."""
         return {

@@ -1,0 +1,195 @@
+"""The operator's control routes: what the verbs of the CLI that write ask of the service. Never on a network."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from bal.core.address import Address
+from bal.core.errors import Malformed, NotFound, UnknownSource
+from bal.core.message import Form, Message
+from bal.core.names import check_name
+from bal.core.source import Source
+from bal.gateway import problems
+from bal.gateway.answers import json_answer
+from bal.gateway.body import Body, Receiver, receive
+from bal.gateway.clients import Clients
+from bal.gateway.guard import BodyRefused, Guard, body_refused
+from bal.gateway.operations import Operations
+
+DRAIN_BYTES: Final = 64 * 1024 * 1024
+"""How much of an unwanted document is read before the answer, so that its sender gets it."""
+_BOM: Final = b"\xef\xbb\xbf"
+_SET_BY_SERVICE: Final = frozenset({"recorded_at", "organisation", "suspended"})
+
+router = APIRouter()
+
+
+def _operations(request: Request) -> Any:
+    return request.app.state.operations
+
+
+def _clients(request: Request) -> Any:
+    return request.app.state.clients
+
+
+Service = Annotated[Operations, Depends(_operations)]
+Registry = Annotated[Clients, Depends(_clients)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErasureAsked(_Asked):
+    """What `POST /erase` takes."""
+
+    address: str
+    who: str
+    why: str
+
+
+class SuspensionAsked(_Asked):
+    """What suspending and resuming take."""
+
+    why: str
+
+
+class ClientAsked(_Asked):
+    """What `POST /clients` takes."""
+
+    name: str
+    scopes: list[str] = Field(min_length=1)
+    sources: list[str] = Field(default_factory=list)
+    ingest_as: str = ""
+
+
+@router.post("/ingest")
+async def ingest(
+    request: Request,
+    operations: Service,
+    source: str,
+    form: Form | None = None,
+    device: str = "",
+    create_source: bool = False,
+) -> Response:
+    """Take a document of any size, plain or gzip; answer with its receipt once all its readings are anchored."""
+    check_name(source, "source name")
+    if device:
+        check_name(device, "device name")
+    if operations.source(source) is None:
+        if not create_source:
+            remedy = "register it, or use --create-source"
+            raise UnknownSource("this source is not registered", subject=source, remedy=remedy)
+        await operations.register_source(Source(name=source, lane=operations.default_lane()))
+    body = await receive(
+        _chunks(request), Receiver(packing="detect", cap=None, directory=request.app.state.spool)
+    )
+    message = Message(source, form or form_of(body), body.content, body.digest, device)
+    return json_answer((await operations.ingest(message)).to_json())
+
+
+def form_of(body: Body) -> Form:
+    """Return what a body looks like: JSON is a PMU message, all else is for the XML reader to judge."""
+    return "pmu" if body.head.removeprefix(_BOM).lstrip()[:1] in {b"{", b"["} else "cim"
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        raise Malformed("the document ends before its end", remedy="send it again") from error
+
+
+@router.post("/erase")
+async def erase(asked: ErasureAsked, operations: Service) -> Response:
+    """Erase a reading; answer with the address of the anchored note."""
+    noted_at = await operations.erase(Address.parse(asked.address), asked.who, asked.why)
+    return json_answer({"address": asked.address, "noted_at": str(noted_at)})
+
+
+@router.post("/sources")
+async def register_source(asked: dict[str, Any], operations: Service) -> Response:
+    """Register a source, or change what is given of its registration."""
+    name = check_name(str(asked.get("name", "")), "source name")
+    if not _SET_BY_SERVICE.isdisjoint(asked):
+        raise Malformed(
+            "the service itself sets this", remedy=f"leave out {', '.join(sorted(_SET_BY_SERVICE))}"
+        )
+    before = operations.source(name)
+    known = {"lane": operations.default_lane()} if before is None else before.model_dump()
+    source = await operations.register_source(Source.model_validate({**known, **asked}))
+    return json_answer(source.model_dump(mode="json"))
+
+
+@router.post("/sources/{name}/suspend")
+async def suspend(name: str, asked: SuspensionAsked, operations: Service) -> Response:
+    """Suspend a source."""
+    source = await operations.suspend(check_name(name, "source name"), suspended=True, why=asked.why)
+    return json_answer(source.model_dump(mode="json"))
+
+
+@router.post("/sources/{name}/resume")
+async def resume(name: str, asked: SuspensionAsked, operations: Service) -> Response:
+    """Lift a suspension."""
+    source = await operations.suspend(check_name(name, "source name"), suspended=False, why=asked.why)
+    return json_answer(source.model_dump(mode="json"))
+
+
+@router.post("/clients")
+async def add_client(asked: ClientAsked, clients: Registry) -> Response:
+    """Register a client of the gateway; its secret is in the answer and nowhere else."""
+    secret = await asyncio.to_thread(clients.add, asked.name, asked.scopes, asked.sources, asked.ingest_as)
+    client = clients.get(asked.name)
+    if client is None:
+        raise NotFound("the client was revoked meanwhile", subject=asked.name)
+    facts = {"client_id": asked.name, "client_secret": secret, **client.to_json()}
+    return json_answer(facts, HTTPStatus.CREATED)
+
+
+@router.get("/clients")
+async def list_clients(clients: Registry) -> Response:
+    """List the clients, without secrets."""
+    return json_answer([client.to_json() for client in clients.list()])
+
+
+@router.delete("/clients/{name}")
+async def revoke_client(name: str, clients: Registry) -> Response:
+    """Revoke a client; its tokens are refused from now on."""
+    clients.revoke(name)
+    return json_answer({"revoked": name})
+
+
+@router.get("/status")
+async def status(operations: Service) -> Response:
+    """Tell the state of the service."""
+    return json_answer(dict(await operations.status()))
+
+
+@router.post("/stop")
+async def stop(operations: Service) -> Response:
+    """Ask the service to end."""
+    await operations.stop()
+    return json_answer({"stopping": True}, HTTPStatus.ACCEPTED)
+
+
+def create_control_app(operations: Operations, clients: Clients, *, spool: Path | None = None) -> FastAPI:
+    """Return the control routes. Whoever reaches them is the operator: serve them on a socket of mode 0600 only."""
+    app = FastAPI(
+        title="BAL control", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    app.state.operations = operations
+    app.state.clients = clients
+    app.state.spool = spool
+    app.include_router(router)
+    problems.install(app)
+    app.add_exception_handler(BodyRefused, body_refused)
+    app.add_middleware(Guard, large=frozenset({"/ingest"}), drain_bytes=DRAIN_BYTES)
+    return app

@@ -1,0 +1,44 @@
+"""What the operator's control routes ask of the service."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bal.core.address import Address
+from bal.core.message import Message, Receipt
+from bal.core.source import Source
+
+
+class Operations(Protocol):
+    """The operator's verbs. Each raises the `BalError` that says why it cannot be done."""
+
+    def source(self, name: str) -> Source | None:
+        """Return the registration in force of a source, None where there is none."""
+        ...
+
+    def default_lane(self) -> str:
+        """Return the lane of sources that are registered without one."""
+        ...
+
+    async def ingest(self, message: Message) -> Receipt:
+        """Return the receipt of a message once all its readings are anchored."""
+        ...
+
+    async def register_source(self, source: Source) -> Source:
+        """Register a source or change its registration; return it as recorded."""
+        ...
+
+    async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:
+        """Suspend a source or lift its suspension, on the ledger first."""
+        ...
+
+    async def erase(self, address: Address, who: str, why: str) -> Address:
+        """Erase a reading; return the address of the anchored note that says so."""
+        ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what there is to say of the service, as JSON."""
+        ...
+
+    async def stop(self) -> None:
+        """Ask the service to finish what it took and end; returns at once."""
+        ...
