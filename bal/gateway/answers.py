@@ -235,13 +235,15 @@ class ReceiptFacts(BaseModel):
     rejections: list[RejectedReading]
 
 
+def problem_answer(status: int) -> dict[str, Any]:
+    """Return the OpenAPI response of a problem document."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {"schema": schema}}}
+
+
 def documented(model: type[BaseModel], *problems: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route: `model` for success, problem documents for the rest."""
     answers: dict[int | str, dict[str, Any]] = {status: {"model": model}}
     for code in sorted({401, 403, *problems}):
-        schema = {"$ref": "#/components/schemas/Problem"}
-        answers[code] = {
-            "description": HTTPStatus(code).phrase,
-            "content": {PROBLEM_TYPE: {"schema": schema}},
-        }
+        answers[code] = problem_answer(code)
     return answers

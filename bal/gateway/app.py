@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from bal import __version__
 from bal.gateway import docs, problems
-from bal.gateway.answers import Certificate, Problem
+from bal.gateway.answers import Certificate, Problem, problem_answer
 from bal.gateway.authorization import TokenEndpoint
 from bal.gateway.cursors import Cursors
 from bal.gateway.guard import BodyRefused, Guard, body_refused, is_public
@@ -72,6 +72,10 @@ def _document(app: FastAPI) -> None:
                 schemas[model.__name__] = model.model_json_schema()
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            for operation in (each for methods in document["paths"].values() for each in methods.values()):
+                answers = operation["responses"]
+                if "HTTPValidationError" in str(answers.get("422")):
+                    answers["422"] = problem_answer(422)
             app.openapi_schema = document
         return app.openapi_schema
 

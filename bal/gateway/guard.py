@@ -27,6 +27,8 @@ REQUESTS: Final = 256
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
 """How much of an unwanted body is read, so that its sender gets the answer and not a reset connection."""
+PAGES: Final = frozenset({"/docs", "/openapi.json"})
+"""Paths that are no routes with a template."""
 METHODS: Final = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
     b"x-content-type-options": b"nosniff",
@@ -143,7 +145,9 @@ class _Exchange:
     def route(self) -> str:
         """The template of the route that answers; never what was sent."""
         path = getattr(self.scope.get("route"), "path", None)
-        return path if isinstance(path, str) else "unmatched"
+        if isinstance(path, str):
+            return path
+        return self.scope["path"] if self.scope["path"] in PAGES else "unmatched"
 
     def limit(self, cap: int, seconds: float) -> None:
         """Refuse a body of more than `cap` bytes or one that takes longer than `seconds`."""
