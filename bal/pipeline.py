@@ -314,7 +314,8 @@ class LaneWorker:
     def _anchored(self, commitment: Commitment, each: _ToAnchor, now: int) -> None:
         size, batch = each.anchor.size, each.batch
         self.room.anchored(size)
-        self._world.metrics.anchored(size, 0.0 if batch is None else (now - batch.sealed_at) / _SECOND)
+        lag = 0 if batch is None else max(0, now - batch.sealed_at)  # the clock may have been set back
+        self._world.metrics.anchored(size, lag / _SECOND)
         certified = None
         if batch is not None and self._to_publish.qsize() < KEPT:
             certified = CertifiedBatch(commitment, batch.entries, batch.salts, batch.leaves)

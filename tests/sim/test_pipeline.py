@@ -162,6 +162,7 @@ async def _check_messages(story: Story, entries: dict[Address, tuple[object, byt
             assert known is None
             continue
         assert known is not None
+        assert known.complete
         if not moved:
             assert all(told.ranges == known.ranges for told in story.receipts[one.digest])
         places = [address for part in known.ranges for address in part.addresses()]

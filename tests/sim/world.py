@@ -213,7 +213,8 @@ class World:
 
     async def _drained(self, running: asyncio.Future[None]) -> None:
         started = asyncio.ensure_future(self._started.wait())
-        await asyncio.wait({running, started}, timeout=LIFETIME, return_when=asyncio.FIRST_COMPLETED)
+        ways: set[asyncio.Future[Any]] = {running, started}
+        await asyncio.wait(ways, timeout=LIFETIME, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             started.cancel()
             return

@@ -231,9 +231,13 @@ class ScriptedLedger:
         self.held: dict[tuple[str, int], Commitment] = {}
         self.submitted: list[list[int]] = []
         self.poison: set[str] = set()
+        self.open = asyncio.Event()
+        """Cleared, nobody gets an answer."""
+        self.open.set()
 
     async def anchor(self, anchors: Sequence[Anchor]) -> list[Commitment]:
         self.submitted.append([anchor.seq for anchor in anchors])
+        await self.open.wait()
         step = self.script.pop(0) if self.script else None
         if isinstance(step, BaseException):
             raise step
