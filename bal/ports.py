@@ -12,11 +12,43 @@ from bal.core.address import Address
 from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
-from bal.core.entry import Erasure, StoredEntry
+from bal.core.entry import StoredEntry
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
+from bal.core.stored import (
+    BatchPlace,
+    BatchRecord,
+    ClosedLog,
+    ErasureNote,
+    ReadingQuery,
+    StoredReading,
+    Tile,
+)
 from chaincode.anchor import Anchor
+
+__all__ = [
+    "BatchPlace",
+    "BatchRecord",
+    "Clock",
+    "ClosedLog",
+    "Delivery",
+    "ErasureNote",
+    "Inbox",
+    "Ledger",
+    "NormalisedPart",
+    "Normaliser",
+    "Publisher",
+    "Quarantine",
+    "Quarantined",
+    "Random",
+    "ReadingQuery",
+    "Store",
+    "StoredReading",
+    "Task",
+    "Tasks",
+    "Tile",
+]
 
 
 class Clock(Protocol):
@@ -85,77 +117,6 @@ class Normaliser(Protocol):
         anything is yielded when the message cannot be read as a whole.
         """
         ...
-
-
-class BatchPlace(NamedTuple):
-    """Where a batch stands."""
-
-    log: str
-    seq: int
-
-
-class ClosedLog(NamedTuple):
-    """A log that nothing is appended to any more because the contract refused one of its batches for good."""
-
-    lane: str
-    log: str
-    reason: str
-    closed_at: int
-    """Microseconds UTC."""
-
-
-class BatchRecord(NamedTuple):
-    """What the SCD keeps of a batch besides its rows."""
-
-    anchor: Anchor
-    tile_roots: tuple[bytes, ...]
-    sealed_at: int
-    commitment: Commitment | None
-    """Present once the batch is marked anchored."""
-    published: bool
-    moved_to: BatchPlace | None = None
-    """Where its entries stand since its log was closed. The record stays as evidence: no rows, no anchor belong to it."""
-
-
-class Tile(NamedTuple):
-    """Up to 256 consecutive leaves of a batch."""
-
-    first: int
-    leaves: tuple[bytes, ...]
-
-
-class ReadingQuery(NamedTuple):
-    """Which readings; `None` is any. Times are microseconds UTC, `start` included, `end` not."""
-
-    source: str
-    point: str | None = None
-    quantity: str | None = None
-    start: int | None = None
-    end: int | None = None
-    history: bool = False
-    """True: every revision and repetition, oldest first; False: what is in force, once."""
-    anchored_only: bool = False
-    limit: int | None = None
-    after: tuple[Any, ...] | None = None
-    """Where the page before ended (`StoredReading.position`)."""
-
-
-class StoredReading(NamedTuple):
-    """A reading as a query shows it: its first address among equal ones, and what is needed to go on from there."""
-
-    address: Address
-    reading: Reading
-    anchored: bool
-    position: tuple[Any, ...]
-
-
-class ErasureNote(NamedTuple):
-    """The SCD's note that a row was erased, and the address of the anchored entry that says so."""
-
-    target: Address
-    noted_at: Address
-    entry: Erasure
-    salt: bytes
 
 
 class Store(Protocol):

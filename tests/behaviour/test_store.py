@@ -2,111 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from itertools import groupby, product
-from pathlib import Path
-from typing import Any, Protocol
-
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bal.core.address import Address, AddressRange
-from bal.core.batch import SealedBatch
 from bal.core.commitment import Commitment
-from bal.core.entry import Entry, Erasure, leaf
+from bal.core.entry import Erasure, leaf
 from bal.core.errors import BalError, Conflict, Erased, LaneLost, NotFound, NotYetAnchored
 from bal.core.limits import TILE_LEAVES
-from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.ports import ClosedLog, ErasureNote, ReadingQuery, Store, StoredReading
-from bal.store import SqliteStore
+from bal.ports import ClosedLog, ErasureNote, Store
 from chaincode.anchor import Anchor
 from chaincode.merkle import verify_inclusion
-from tests.unit.store.rows import QUARTER, START, batch, committed, point, reading, receipt
-
-
-class World(Protocol):
-    """A store that can be closed and opened again."""
-
-    @property
-    def store(self) -> Store:
-        """The store as the pipeline has it."""
-
-    async def reopen(self) -> None:
-        """Close everything and connect again."""
-
-    async def close(self) -> None:
-        """End it."""
-
-
-class SqliteWorld:
-    """The embedded store in a folder."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "scd.sqlite"
-        self.store = SqliteStore(self.path)
-
-    async def reopen(self) -> None:
-        await self.store.close()
-        self.store = SqliteStore(self.path)
-
-    async def close(self) -> None:
-        await self.store.close()
-
-
-@pytest.fixture(params=["sqlite"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    adapter = SqliteWorld(tmp_path / request.param)
-    yield adapter
-    await adapter.close()
-
-
-@pytest.fixture
-def store(world: World) -> Store:
-    return world.store
-
-
-async def put(store: Store, *contents: Sequence[Entry], log: str = "bal-1") -> list[SealedBatch]:
-    """Append batches to the end of a log that is opened when it is new."""
-    if log not in await store.logs():
-        await store.record_lane(Lane(log, log, 1))
-    last = await store.last_batch(log)
-    previous = last.anchor if last else None
-    done = []
-    for entries in contents:
-        done.append(batch(entries, previous, log=log))
-        previous = done[-1].anchor
-        await store.append_batch(done[-1])
-    return done
-
-
-async def anchor(store: Store, *batches: SealedBatch) -> list[Commitment]:
-    """Mark batches anchored."""
-    commitments = [committed(each.anchor) for each in batches]
-    await store.mark_anchored(commitments)
-    return commitments
-
-
-async def answer(store: Store, source: str = "dso-a", **asked: Any) -> list[StoredReading]:
-    """Return all that a query yields."""
-    query = ReadingQuery(source, **asked)
-    return [found async for found in store.readings(query)]
-
+from tests.behaviour.stores import World, anchor, answer, put
+from tests.unit.store.rows import START, batch, committed, reading, receipt
 
 # --- registry
 
 
-async def test_registrations_of_sources_are_kept_and_the_last_is_in_force(world: World) -> None:
+async def test_registrations_of_sources_are_kept_and_the_last_is_in_force(store_world: World) -> None:
     first = Source(name="dso-b", lane="bal-1", recorded_at=1)
     changed = first.model_copy(update={"time_zone": "Europe/Rome", "recorded_at": 2})
     other = Source(name="dso-a", lane="bal-1", recorded_at=1)
     for source in (first, other, changed):
-        await world.store.record_source(source)
-    await world.reopen()
-    assert await world.store.sources() == [other, changed]
-    assert await world.store.source_history("dso-b") == [first, changed]
-    assert await world.store.source_history("dso-c") == []
+        await store_world.store.record_source(source)
+    await store_world.reopen()
+    assert await store_world.store.sources() == [other, changed]
+    assert await store_world.store.source_history("dso-b") == [first, changed]
+    assert await store_world.store.source_history("dso-c") == []
 
 
 async def test_a_lane_writes_the_log_recorded_last_and_no_log_is_opened_twice(store: Store) -> None:
@@ -125,28 +47,28 @@ async def test_a_lane_writes_the_log_recorded_last_and_no_log_is_opened_twice(st
 # --- write path
 
 
-async def test_a_batch_is_stored_with_its_receipts_and_found_after_reopening(world: World) -> None:
+async def test_a_batch_is_stored_with_its_receipts_and_found_after_reopening(store_world: World) -> None:
     done = receipt(b"d" * 32, [AddressRange("bal-1", 0, 0, 2)], rejected=1, rejections=(("bad", "value"),))
     begun = receipt(b"p" * 32, [AddressRange("bal-1", 0, 3, 4)], complete=False, ahead=2, duplicates=4)
     sealed = batch([reading(str(value), value) for value in range(1, 6)], receipts=[done, begun])
-    await world.store.append_batch(sealed)
-    await world.reopen()
-    record = await world.store.batch("bal-1", 0)
+    await store_world.store.append_batch(sealed)
+    await store_world.reopen()
+    record = await store_world.store.batch("bal-1", 0)
     assert record.anchor == sealed.anchor
     assert record.sealed_at == sealed.sealed_at
     assert record.commitment is None
     assert not record.published
-    assert await world.store.last_batch("bal-1") == record
-    assert [each async for each in world.store.batches("bal-1")] == [record]
-    assert await world.store.entries("bal-1", 0) == sealed.stored_entries()
+    assert await store_world.store.last_batch("bal-1") == record
+    assert [each async for each in store_world.store.batches("bal-1")] == [record]
+    assert await store_world.store.entries("bal-1", 0) == sealed.stored_entries()
     for row in sealed.stored_entries():
-        assert await world.store.entry(row.address) == row
-    known = await world.store.receipt("dso-a", b"d" * 32)
+        assert await store_world.store.entry(row.address) == row
+    known = await store_world.store.receipt("dso-a", b"d" * 32)
     assert known is not None
     assert known.known
     assert known == receipt(b"d" * 32, done.ranges, rejected=1, rejections=(("bad", "value"),), known=True)
-    assert await world.store.receipt("dso-a", b"p" * 32) == begun
-    assert await world.store.receipt("dso-b", b"d" * 32) is None
+    assert await store_world.store.receipt("dso-a", b"p" * 32) == begun
+    assert await store_world.store.receipt("dso-b", b"d" * 32) is None
 
 
 async def test_a_taken_place_in_the_log_is_lost_and_changes_nothing(store: Store) -> None:
@@ -258,185 +180,6 @@ async def test_batch_records_come_in_sequence_over_pages_from_any_number(store: 
     assert [record.anchor.seq async for record in store.batches("bal-1", 597)] == [597, 598, 599]
 
 
-# --- queries
-
-
-def wanted(
-    entries: Sequence[tuple[Address, Reading, bool]], query: ReadingQuery
-) -> list[tuple[Address, Reading]]:
-    """Answer a query the slow way."""
-    rows = [
-        (address, one)
-        for address, one, anchored in entries
-        if one.source == query.source
-        and query.point in (None, one.point)
-        and query.quantity in (None, one.quantity)
-        and (query.start is None or one.timestamp >= query.start)
-        and (query.end is None or one.timestamp < query.end)
-        and (anchored or not query.anchored_only)
-    ]
-    rows.sort(
-        key=lambda row: (
-            -row[1].timestamp,
-            *(row[1].point, row[1].quantity, row[1].component, row[1].reading_type, row[1].phase),
-            row[1].received_at,
-            row[0],
-        )
-    )
-    shown: list[tuple[Address, Reading]] = []
-    for _, revisions in groupby(rows, key=lambda row: row[1].natural_key):
-        firsts = [next(run) for _, run in groupby(revisions, key=lambda row: row[1].content)]
-        shown += firsts if query.history else firsts[-1:]
-    return shown[: query.limit]
-
-
-async def test_readings_by_point_quantity_time_limit_history_and_state(store: Store) -> None:
-    def some(log: int, part: int) -> list[Reading]:
-        return [
-            reading(str(at * 100 + number), at, point=point(number), **kind)
-            for at in range(part, part + 4)
-            for number in range(3)
-            for kind in (
-                {},
-                {"quantity": "voltageMagnitude", "reading_type": "voltmagnitude", "unit": "V", "interval": 0},
-                {"phase": "A", "received_at": START + log},
-            )
-        ]
-
-    known: list[tuple[Address, Reading, bool]] = []
-    for log, name in enumerate(("bal-1", "bal-2")):
-        contents = [some(log, 0), some(log, 2), [reading("7", 3, source="dso-b")]]
-        batches = await put(store, *contents, log=name)
-        await anchor(store, *batches[: 1 + log])
-        known += [
-            (row.address, row.entry, each.seq <= log)
-            for each in batches
-            for row in each.stored_entries()
-            if isinstance(row.entry, Reading)
-        ]
-    choices = product(
-        ("dso-a", "dso-b", "dso-c"),
-        (None, point(1)),
-        (None, "voltageMagnitude", "current"),
-        (None, START + QUARTER),
-        (None, START + 3 * QUARTER),
-        (False, True),
-        (False, True),
-        (None, 5),
-    )
-    for source, where, quantity, start, end, history, anchored_only, limit in choices:
-        query = ReadingQuery(source, where, quantity, start, end, history, anchored_only, limit)
-        found = [each async for each in store.readings(query)]
-        assert [(each.address, each.reading) for each in found] == wanted(known, query), query
-        states = {address: state for address, _, state in known}
-        assert all(each.anchored is states[each.address] for each in found)
-
-
-async def test_a_then_b_then_a_shows_a_and_has_three_entries_in_its_history(store: Store) -> None:
-    await put(store, [reading("1")], [reading("2")], [reading("1")])
-    (shown,) = await answer(store)
-    assert (shown.reading.value, shown.address) == ("1", Address("bal-1", 2, 0))
-    history = await answer(store, history=True)
-    assert [(each.reading.value, each.address.seq) for each in history] == [("1", 0), ("2", 1), ("1", 2)]
-
-
-async def test_equal_neighbours_are_one_reading_at_its_first_address(store: Store) -> None:
-    await put(store, [reading("1"), reading("1")], [reading("1"), reading("2")], [reading("2")])
-    history = await answer(store, history=True)
-    assert [(each.reading.value, each.address) for each in history] == [
-        ("1", Address("bal-1", 0, 0)),
-        ("2", Address("bal-1", 1, 1)),
-    ]
-    assert [each.address for each in await answer(store)] == [Address("bal-1", 1, 1)]
-
-
-@pytest.mark.parametrize("member", ["unit", "interval", "quality"])
-async def test_a_difference_in_anything_but_the_value_is_a_revision_too(store: Store, member: str) -> None:
-    changed: Any = {"unit": "kWh", "interval": 60, "quality": "1.4.6"}[member]
-    await put(store, [reading("1")], [reading("1", **{member: changed})])
-    assert len(await answer(store, history=True)) == 2
-
-
-async def test_revisions_are_in_order_of_receipt_not_of_name_of_log(store: Store) -> None:
-    await put(store, [reading("new", received_at=START + 9)], log="aaa")
-    await put(store, [reading("old", received_at=START + 8)], log="zzz")
-    assert [each.reading.value for each in await answer(store)] == ["new"]
-
-
-async def test_a_correction_not_yet_anchored_is_invisible_to_who_asks_for_anchored(store: Store) -> None:
-    batches = await put(store, [reading("1")], [reading("2")])
-    await anchor(store, batches[0])
-    assert [(each.reading.value, each.anchored) for each in await answer(store)] == [("2", False)]
-    assert [(each.reading.value, each.anchored) for each in await answer(store, anchored_only=True)] == [
-        ("1", True)
-    ]
-
-
-async def test_long_answers_over_many_buckets_are_complete_and_newest_first(store: Store) -> None:
-    await put(store, *([reading(str(at), at) for at in range(part, 3000, 7)] for part in range(7)))
-    found = await answer(store)
-    assert [each.reading.value for each in found] == [str(at) for at in reversed(range(3000))]
-    assert len(await answer(store, limit=777)) == 777
-
-
-async def test_many_readings_of_one_moment_are_complete(store: Store) -> None:
-    await put(store, [reading(str(number), point=point(number)) for number in range(3000)])
-    found = await answer(store)
-    assert len(found) == len({each.reading.point for each in found}) == 3000
-
-
-_rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
-    st.builds(
-        dict,
-        value=st.sampled_from(["1", "2", "3"]),
-        at=st.integers(0, 3),
-        point=st.integers(0, 2).map(point),
-        phase=st.sampled_from(["A", "none"]),
-        received_at=st.integers(START, START + 2),
-        interval=st.sampled_from([0, 900]),
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=_rows, cut=st.integers(1, 12), page=st.integers(1, 7), history=st.booleans(), where=st.booleans())
-async def test_pages_together_are_the_unpaged_answer(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[dict[str, Any]],
-    cut: int,
-    page: int,
-    history: bool,
-    where: bool,
-) -> None:
-    adapter = SqliteWorld(tmp_path_factory.mktemp("pages"))
-    try:
-        entries = [reading(**row) for row in rows]
-        batches = await put(
-            adapter.store, *(entries[start : start + cut] for start in range(0, len(entries), cut))
-        )
-        known = [
-            (row.address, row.entry, True)
-            for each in batches
-            for row in each.stored_entries()
-            if isinstance(row.entry, Reading)
-        ]
-        query = ReadingQuery("dso-a", point(1) if where else None, history=history)
-        whole = [each async for each in adapter.store.readings(query)]
-        assert [(each.address, each.reading) for each in whole] == wanted(known, query)
-        paged: list[StoredReading] = []
-        while True:
-            after = paged[-1].position if paged else None
-            some = [each async for each in adapter.store.readings(query._replace(limit=page, after=after))]
-            paged += some
-            if len(some) < page:
-                break
-        assert paged == whole
-    finally:
-        await adapter.close()
-
-
 # --- erasure
 
 
@@ -488,12 +231,12 @@ async def test_every_erased_revision_of_a_reading_says_so(store: Store) -> None:
     assert await store.erased_lookups() == {b"same"}
 
 
-async def test_errors_are_of_the_one_tree(world: World) -> None:
-    await world.close()
+async def test_errors_are_of_the_one_tree(store_world: World) -> None:
+    await store_world.close()
     with pytest.raises(BalError):
-        await world.store.sources()
+        await store_world.store.sources()
     with pytest.raises(BalError):
-        await world.store.append_batch(batch([reading()]))
+        await store_world.store.append_batch(batch([reading()]))
 
 
 async def test_an_anchor_is_given_back_whole(store: Store) -> None:
@@ -507,14 +250,14 @@ async def test_an_anchor_is_given_back_whole(store: Store) -> None:
 # --- closed logs
 
 
-async def test_a_closed_log_keeps_its_first_reason(world: World) -> None:
-    await put(world.store, [reading()], log="zzz")
-    await put(world.store, [reading()], log="aaa")
-    await world.store.close_log("aaa", "fork: another anchor", 5)
-    await world.store.close_log("aaa", "again", 6)
-    await world.store.close_log("zzz", "size", 7)
-    await world.reopen()
-    assert await world.store.closed_logs() == [
+async def test_a_closed_log_keeps_its_first_reason(store_world: World) -> None:
+    await put(store_world.store, [reading()], log="zzz")
+    await put(store_world.store, [reading()], log="aaa")
+    await store_world.store.close_log("aaa", "fork: another anchor", 5)
+    await store_world.store.close_log("aaa", "again", 6)
+    await store_world.store.close_log("zzz", "size", 7)
+    await store_world.reopen()
+    assert await store_world.store.closed_logs() == [
         ClosedLog("zzz", "zzz", "size", 7),
         ClosedLog("aaa", "aaa", "fork: another anchor", 5),
     ]

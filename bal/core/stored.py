@@ -1,0 +1,80 @@
+"""What the Shared Customer Database holds and is asked for, in the domain's words."""
+
+from typing import Any, NamedTuple
+
+from bal.core.address import Address
+from bal.core.commitment import Commitment
+from bal.core.entry import Erasure
+from bal.core.reading import Reading
+from chaincode.anchor import Anchor
+
+
+class BatchPlace(NamedTuple):
+    """Where a batch stands."""
+
+    log: str
+    seq: int
+
+
+class ClosedLog(NamedTuple):
+    """A log that nothing is appended to any more because the contract refused one of its batches for good."""
+
+    lane: str
+    log: str
+    reason: str
+    closed_at: int
+    """Microseconds UTC."""
+
+
+class BatchRecord(NamedTuple):
+    """What the SCD keeps of a batch besides its rows."""
+
+    anchor: Anchor
+    tile_roots: tuple[bytes, ...]
+    sealed_at: int
+    commitment: Commitment | None
+    """Present once the batch is marked anchored."""
+    published: bool
+    moved_to: BatchPlace | None = None
+    """Where its entries stand since its log was closed. The record stays as evidence: no rows, no anchor belong to it."""
+
+
+class Tile(NamedTuple):
+    """Up to 256 consecutive leaves of a batch."""
+
+    first: int
+    leaves: tuple[bytes, ...]
+
+
+class ReadingQuery(NamedTuple):
+    """Which readings; `None` is any. Times are microseconds UTC, `start` included, `end` not."""
+
+    source: str
+    point: str | None = None
+    quantity: str | None = None
+    start: int | None = None
+    end: int | None = None
+    history: bool = False
+    """True: every revision and repetition, oldest first; False: what is in force, once."""
+    anchored_only: bool = False
+    limit: int | None = None
+    after: tuple[Any, ...] | None = None
+    """Where the page before ended (`StoredReading.position`)."""
+
+
+class StoredReading(NamedTuple):
+    """A reading as a query shows it: its first address among equal ones, and what is needed to go on from there."""
+
+    address: Address
+    reading: Reading
+    anchored: bool
+    position: tuple[Any, ...]
+
+
+class ErasureNote(NamedTuple):
+    """The SCD's note that a row was erased, and the address of the anchored entry that says so."""
+
+    target: Address
+    noted_at: Address
+    entry: Erasure
+    salt: bytes
