@@ -1,11 +1,12 @@
 """Erasing: first the anchored note, then row, salt and every copy in the home; finished after a crash."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bal.core.address import Address
 from bal.core.entry import Erasure, leaf
-from bal.core.errors import Erased, Invalid, NotFound, Refused
+from bal.core.errors import Erased, Invalid, NotFound, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading, natural_key_digest
 from bal.core.source import Source
 from bal.pipeline import Pipeline
@@ -69,6 +70,9 @@ class Erasing:
         self._clock = clock
         self._keys = keys
         self._copies = copies
+        self._left: dict[Address, tuple[ErasureNote, bytes | None]] = {}
+        """Noted and not carried out yet, by the note's address; with the lookup once only the SCD is left to do."""
+        self._turn = asyncio.Lock()
 
     async def erase(
         self, address: Address, who: str, why: str, source_of: Callable[[str], Source]
@@ -96,28 +100,53 @@ class Erasing:
         lane = self._pipeline.lane_of(source)
         entry = Erasure(source.name, str(address), digest.hex(), who, why, self._clock.now())
         noted_at = await lane.append(entry, source.rules.digest())
+        note = ErasureNote(address, noted_at, entry, (await self._store.entry(noted_at)).salt)
+        self._left[noted_at] = note, None
         await lane.anchored.reached(noted_at.seq)
-        note = await self._store.entry(noted_at)
-        await self._remove(ErasureNote(address, noted_at, entry, note.salt), target.entry)
+        async with self._turn:
+            await self._remove(note, target.entry)
         return noted_at
 
-    async def finish(self) -> int:
-        """Carry out what a crash left: notes whose own leaf is anchored and whose target is still there."""
-        count = 0
+    async def finish(self) -> None:
+        """Take up what a crash left: notes whose target is still there. Nothing of these readings is accepted again."""
         for log in await self._store.logs():
             for note in await self._store.erasures(log):
+                target = await self._target(note)
+                if target is not None:
+                    self._keys.add(target)
+                    self._left[note.noted_at] = note, None
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """Carry out what is left, as far as that can be now: not before the note is anchored."""
+        for noted_at in list(self._left):
+            async with self._turn:
+                if noted_at not in self._left:
+                    continue
+                note, lookup = self._left[noted_at]
                 try:
-                    target = await self._store.entry(note.target)
-                    await self._prove(note.noted_at, leaf(note.entry, note.salt))
-                except (Erased, NotFound, Invalid, Refused):
-                    continue  # done already, or a note that proves nothing: the audit names it
-                if (
-                    isinstance(target.entry, Reading)
-                    and leaf(target.entry, target.salt).hex() == note.entry.leaf
-                ):
-                    await self._remove(note, target.entry)
-                    count += 1
-        return count
+                    await self._go_on(note, lookup)
+                except (Refused, StoreFailed, Unavailable):
+                    continue  # not anchored yet, a reader holds the old pages, the disk is full: later
+                except (Invalid, NotFound):
+                    pass  # a note that proves nothing: the audit names it
+                self._left.pop(noted_at, None)
+
+    async def _go_on(self, note: ErasureNote, lookup: bytes | None) -> None:
+        if lookup is not None:
+            await self._store.erase(note, lookup)
+        elif target := await self._target(note):
+            await self._prove(note.noted_at, leaf(note.entry, note.salt))
+            await self._remove(note, target)
+
+    async def _target(self, note: ErasureNote) -> Reading | None:
+        """Return the reading a note says is erased, None when it is gone or another one."""
+        try:
+            target = await self._store.entry(note.target)
+        except (Erased, NotFound):
+            return None
+        same = isinstance(target.entry, Reading) and leaf(target.entry, target.salt).hex() == note.entry.leaf
+        return target.entry if same else None  # type: ignore[return-value]
 
     async def _prove(self, address: Address, digest: bytes) -> None:
         commitment = await self._ledger.find(address.log, address.seq)
@@ -134,4 +163,6 @@ class Erasing:
         lookup = self._keys.add(reading)
         for copies in self._copies:
             await copies.erase(note.target)
+        self._left[note.noted_at] = note, lookup
         await self._store.erase(note, lookup)
+        self._left.pop(note.noted_at, None)

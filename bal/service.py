@@ -20,6 +20,8 @@ from bal.registry import Registry
 _log = structlog.get_logger()
 _DAY = 86_400_000_000
 _HOUSEKEEPING_SECONDS = 3600.0
+_ERASING_SECONDS = 1.0
+"""Pause between attempts at erasures that could not be carried out at once."""
 
 
 class Service:
@@ -46,6 +48,7 @@ class Service:
         self._clock = clock
         self._receipt_days = receipt_days
         self._background: set[asyncio.Task[None]] = set()
+        self._erasures: set[asyncio.Task[Address]] = set()
         self._registering = asyncio.Lock()
         self.stopping = asyncio.Event()
         """Set when an operator asked for the end."""
@@ -58,6 +61,7 @@ class Service:
             await self._put_on_ledger(source)
         await self._erasing.finish()
         self._beside(self._keep_house())
+        self._beside(self._go_on_erasing())
 
     async def close(self, *, drain: bool = True) -> None:
         """Finish what was taken and end."""
@@ -65,6 +69,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.pipeline.stop(drain=drain)
+        await asyncio.gather(*self._erasures, return_exceptions=True)
+        await self._erasing.go_on()
 
     def _beside(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -75,6 +81,11 @@ class Service:
         while True:
             await self.store.forget_receipts(self._clock.now() - self._receipt_days * _DAY)
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _go_on_erasing(self) -> None:
+        while True:
+            await self._clock.sleep(_ERASING_SECONDS)
+            await self._erasing.go_on()
 
     # --- messages
     async def submit(self, message: Message) -> Receipt:
@@ -173,7 +184,10 @@ class Service:
 
     async def erase(self, address: Address, who: str, why: str) -> Address:
         """Erase a reading; return the address of the anchored note that says so."""
-        return await self._erasing.erase(address, who, why, self.registry.get)
+        erasure = asyncio.create_task(self._erasing.erase(address, who, why, self.registry.get))
+        self._erasures.add(erasure)
+        erasure.add_done_callback(self._erasures.discard)
+        return await asyncio.shield(erasure)  # carried out to its end, whether or not its asker waits
 
     async def status(self) -> dict[str, Any]:
         """Return what there is to say of the service."""

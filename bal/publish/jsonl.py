@@ -37,6 +37,8 @@ class JsonLines:
         self._turn = asyncio.Lock()
         self._ends: dict[Path, Address | None] = {}
         """Files whose end this process knows: the address of their last line."""
+        for left in directory.glob("*/.*.jsonl.*"):  # a crash while an erasure rewrote a file
+            left.unlink(missing_ok=True)
 
     async def publish(self, batch: CertifiedBatch, sources: frozenset[str]) -> None:
         """Append the certificates of `sources`; raise `Unavailable` when the disk does not take them.
