@@ -240,7 +240,7 @@ class Store(Protocol):
         ...
 
     async def strays(self) -> list[Address]:
-        """Return the addresses of rows whose batch has no record."""
+        """Return the addresses of rows whose batch has no record, or whose log was never opened."""
         ...
 
     async def tile(self, log: str, seq: int, number: int) -> Tile:

@@ -180,7 +180,7 @@ def _one_spelling(text: str, value: object) -> bool:
         stripped = _without_space(bare)
         if stripped == bare and text not in (bare, f"{bare}\n", f"{bare}\r\n"):
             return False
-        return stripped in (compact, _dumps(value, ensure_ascii=True))
+        return stripped == compact or ("\\u" in stripped and stripped == _dumps(value, ensure_ascii=True))
     except (UnicodeError, RecursionError):
         return False
 

@@ -268,9 +268,9 @@ def _moved(address: Address, place: BatchPlace) -> NotFound:
 
 
 def strays(db: sqlite3.Connection) -> list[Address]:
-    """Return the addresses of rows whose batch has no record."""
+    """Return the addresses of rows whose batch has no record, or whose log no lane ever wrote."""
     sql = """SELECT r.log, r.seq, r.idx FROM {table} r WHERE NOT EXISTS
-             (SELECT 1 FROM batches b WHERE b.log = r.log AND b.seq = r.seq)"""
+             (SELECT 1 FROM batches b JOIN lanes l USING (log) WHERE b.log = r.log AND b.seq = r.seq)"""
     return [
         Address(*row) for table in ("readings", "erasures") for row in db.execute(sql.format(table=table))
     ]

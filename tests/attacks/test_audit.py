@@ -305,6 +305,13 @@ async def test_a_log_the_store_forgot_is_still_audited(home: World) -> None:
     assert found(await home.audit()) == {("changed", "bal-2:0:1")}
 
 
+async def test_rows_under_a_log_nobody_opened_are_added(home: World) -> None:
+    """Record, tiles and rows fit each other; neither a lane nor the ledger knows the log."""
+    sealed = batch([reading("666"), reading("667", 1)], log="bal-9")
+    await home.store.append_batch(sealed)
+    assert found(await home.audit()) == {("added", "bal-9:0:0"), ("added", "bal-9:0:1")}
+
+
 async def test_all_at_once(home: World) -> None:
     home.put("readings", ROW, value="9")
     home.delete("readings", ("bal-1", 1, 0))

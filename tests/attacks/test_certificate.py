@@ -78,9 +78,8 @@ def test_no_missing_or_added_byte_passes(kind: str) -> None:
 def test_a_changed_byte_of_a_pretty_certificate_passes_only_as_white_space() -> None:
     text, trusted = proof(3, 1)
     raw = json.dumps(json.loads(text), indent=2, ensure_ascii=False).encode()
-    chance = random.Random(4)
     for place, byte in enumerate(raw):
-        for other in replacements(byte, chance):
+        for other in {byte ^ 0x20, byte ^ 1, *b" \n"} - {byte}:
             changed = raw[:place] + bytes([other]) + raw[place + 1 :]
             assert verifies(changed, trusted) == (
                 byte in b" \t\r\n" and other in b" \t\r\n" and outside(raw, place)

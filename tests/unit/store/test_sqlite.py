@@ -160,13 +160,19 @@ async def test_a_row_that_is_no_text_any_more_is_shown_altered_with_its_neighbou
 
 
 async def test_rows_without_a_batch_are_strays(store: SqliteStore) -> None:
+    await store.record_lane(Lane("main", "bal-1"))
     await store.append_batch(batch([reading("1"), reading("2", 1)]))
+    await store.append_batch(batch([reading("1")], log="bal-8"))  # a log no lane ever wrote
     tamper(
         store,
         "UPDATE readings SET seq = 7 WHERE idx = 1",
         "INSERT INTO erasures VALUES ('bal-9', 0, 3, 'dso-a', 'bal-1:0:0', '', '', '', 0, x'00')",
     )
-    assert await store.strays() == [Address("bal-1", 7, 1), Address("bal-9", 0, 3)]
+    assert await store.strays() == [
+        Address("bal-1", 7, 1),
+        Address("bal-8", 0, 0),
+        Address("bal-9", 0, 3),
+    ]
 
 
 @pytest.mark.parametrize(
