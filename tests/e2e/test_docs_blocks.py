@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,12 @@ def environment(folder: Path) -> dict[str, str]:
     """Give what a reader has after `make demo`: `bal` and this Python on the path, ports that are free."""
     programs = folder / "bin"
     programs.mkdir()
+    # As pip writes it: worker processes load the main module again, so the guard matters.
     (programs / "bal").write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom bal.cli import main\nmain()\n"
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom bal.cli import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main())\n"
     )
     (programs / "bal").chmod(0o755)
-    (programs / "python3").symlink_to(sys.executable)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BAL_")}
     return {
         **kept,
@@ -119,10 +121,13 @@ def test_every_block_does_what_the_page_says(name: str, tmp_path: Path) -> None:
 
 
 def still_there(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
+    """Tell whether a process group has members; those about to end get a moment."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.1)
     return True
 
 
