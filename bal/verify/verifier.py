@@ -1,11 +1,10 @@
 """The answer to one certificate."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bal.core.certificate import Certificate, parse
 from bal.core.commitment import Commitment
 from bal.core.errors import Invalid
-from bal.ports import Ledger
 from bal.verify.anchors import TrustedAnchors
 
 
@@ -31,7 +30,15 @@ def verify(text: bytes | str, anchors: TrustedAnchors) -> Verdict:
     return _judge(certificate, anchors.find(certificate.address.log, certificate.address.seq))
 
 
-async def verify_on_ledger(text: bytes | str, ledger: Ledger) -> Verdict:
+class LedgerAnchors(Protocol):
+    """Anchors as a ledger holds them; a `bal.ports.Ledger` is one."""
+
+    async def find(self, log: str, seq: int) -> Commitment | None:
+        """Return the anchor at `(log, seq)`, None where the ledger holds none."""
+        ...
+
+
+async def verify_on_ledger(text: bytes | str, ledger: LedgerAnchors) -> Verdict:
     """Tell whether the certificate in `text` stands under what `ledger` holds; raises what the ledger raises."""
     certificate = _read(text)
     if isinstance(certificate, Verdict):
