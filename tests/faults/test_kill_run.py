@@ -1,0 +1,152 @@
+"""`kill -9` of `bal run` at random moments under load: what had a receipt is there, certified, published, shown once."""
+
+import asyncio
+import json
+import random
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bal.bootstrap import authority
+from bal.gateway.clients import Clients
+from bal.gateway.scopes import INGEST
+from bal.home import Home
+from bal.keys import Keys
+from bal.simulate.checker import sent_by_record
+from bal.system import SystemClock
+from tests.checks.books import check_books
+from tests.checks.processes import Command, all_ended, bal, free_port
+from tests.checks.traces import in_bytes, in_folder
+from tests.counts import counts
+
+KILLS = counts(50)
+SECONDS_PER_KILL = 3
+ROUNDS_PER_KILL = 10 * SECONDS_PER_KILL
+"""Quarter hours per kill: the senders must not run out of them before the last one."""
+
+
+def _prepare(home: Home) -> str:
+    """Register sources and their identities; return the secret of the one that sends by HTTP."""
+    for name in ("dso-a", "dso-web", "pmu-a"):
+        result = bal(home.path, "sources", "add", name)
+        assert result.returncode == 0, result.stderr
+    authority(home).issue_client("dso-a")
+    authority(home).issue_client("pmu-a")
+    clients = Clients(home.clients, SystemClock())
+    return clients.add("web-server", [INGEST], ["dso-web"])
+
+
+async def _token(home: Home, secret: str, url: str) -> str:
+    """Return a token by the client credentials grant."""
+    tls = ssl.create_default_context(cafile=authority(home).certificate_path)
+    async with httpx.AsyncClient(verify=tls) as client:
+        answer = await client.post(
+            f"{url}/oauth/token", data={"grant_type": "client_credentials"}, auth=("web-server", secret)
+        )
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+class Senders:
+    """Three senders, each a process of its own with an outbox and a record of its receipts."""
+
+    def __init__(self, home: Home, folder: Path, mqtt: int, url: str, token: str) -> None:
+        self._folder = folder
+        self._ca = authority(home)
+        (folder / "token").write_text(token)
+        rounds = str(ROUNDS_PER_KILL * (KILLS + 1))
+        documents = (
+            "--meters",
+            "60",
+            "--meters-per-document",
+            "30",
+            "--interval-seconds",
+            "0.1",
+            "--documents",
+        )
+        frames = ("--devices", "2", "--rate", "25", "--seconds", str(SECONDS_PER_KILL * (KILLS + 1)))
+        broker = ("--broker", f"127.0.0.1:{mqtt}")
+        web = ("--url", url, "--token-file", str(folder / "token"))
+        self.commands = {
+            "dso-a": self._start("dso-a", "dso", *documents, rounds, *broker, *self._certificate("dso-a")),
+            "pmu-a": self._start("pmu-a", "pmu", *frames, *broker, *self._certificate("pmu-a")),
+            "dso-web": self._start("dso-web", "dso", *documents, rounds, "--seed", "2", *web),
+        }
+
+    def _certificate(self, name: str) -> tuple[str, ...]:
+        certificate, key = self._ca.client_paths(name)
+        return "--cert", str(certificate), "--key", str(key)
+
+    def _start(self, source: str, kind: str, *options: str) -> Command:
+        outbox, record = self._folder / f"{source}.outbox", self.record(source)
+        return Command(
+            self._folder,
+            self._folder / f"{source}.log",
+            "simulate", kind, "--source", source, "--ca", str(self._ca.certificate_path), "--retry-seconds", "2",
+            "--drain-seconds", "120", "--json", "--outbox", str(outbox), "--receipts", str(record), *options,
+        )  # fmt: skip
+
+    def record(self, source: str) -> Path:
+        """Return the file in which a sender writes down its receipts."""
+        return self._folder / f"{source}.receipts"
+
+    async def done(self) -> None:
+        """Wait until every sender has a receipt for everything, and has been there when the service died."""
+        for source, command in self.commands.items():
+            code, output = await asyncio.to_thread(command.wait)
+            assert code == 0, (source, output)
+            answer = json.loads(output)
+            assert answer["connections"] > 1, source
+            assert answer["rejected"] == answer["pending"] == 0, source
+
+
+def service(home: Home, folder: Path, mqtt: int, gateway: int) -> Command:
+    """Start `bal run` and wait until it is ready."""
+    command = Command(
+        home.path,
+        folder / "service.log",
+        "run", "--mqtt-port", str(mqtt), "--gateway-port", str(gateway), "--json",
+        BAL_LOG__LEVEL="debug",
+        BAL_GATEWAY__TOKEN_SECONDS="86400",
+        BAL_LANE__BATCH_LEAVES="64",
+        BAL_LANE__BATCH_WINDOW_MS="20",
+    )  # fmt: skip
+    command.first_line()
+    return command
+
+
+@pytest.mark.hammer
+@pytest.mark.timeout(120 + 20 * KILLS)
+async def test_kill_9_of_the_service_under_load(tmp_path: Path) -> None:
+    home, chance = Home(tmp_path / "home"), random.Random(50)
+    secret = _prepare(home)
+    mqtt, gateway = free_port(), free_port()
+    running = service(home, tmp_path, mqtt, gateway)
+    url = f"https://127.0.0.1:{gateway}"
+    senders = Senders(home, tmp_path, mqtt, url, await _token(home, secret, url))
+    try:
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(0.2, SECONDS_PER_KILL))
+            running.kill()
+            await all_ended(home.path)
+            running = service(home, tmp_path, mqtt, gateway)
+        await senders.done()
+    finally:
+        for command in senders.commands.values():
+            command.__exit__()
+        running.stop()
+    await all_ended(home.path)
+    sent = [sent_by_record(senders.record(name)) for name in senders.commands]
+    assert all(one.certain for one in sent)
+    count = await check_books(home, sent, key=Keys.open(home.keys).pseudonyms[0], sample=7)
+    meters = {one.identifier for each in sent for one in each.plan.expected(0)[::40]}
+    assert in_folder(home.path, meters) == []
+    for log in tmp_path.glob("*.log"):
+        content = log.read_bytes()
+        assert list(in_bytes(content, log.name, meters)) == []
+    shown = bal(home.path, "readings", "--source", "dso-a", "--json")
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len({line["address"] for line in lines}) == len(lines)
+    print(f"{KILLS} kills, {count} readings, {sum(len(one.certain) for one in sent)} receipts")
