@@ -2,10 +2,12 @@
 
 A block runs when its language is `sh`; any other is only read. Its info string may say `exit=N` (what its last command
 answers), `needs=PROGRAM` (left out where that is not installed). Blocks with `file=NAME` are saved under that name first,
-as the text beside them tells the reader. No command but the last of an `exit=N` block may fail.
+as the text beside them tells the reader. No command but the last of an `exit=N` block may fail. What a page says that
+is printed stands in a comment `<!-- says: TEXT -->`.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.docs.pages import ROOT, Block, blocks
+from tests.unit.docs.pages import ROOT, Block, blocks, page
 
 PAGES = ["README.md", "docs/guide.md", "docs/verify.md"]
 SECONDS = 110
@@ -117,7 +119,19 @@ def test_every_block_does_what_the_page_says(name: str, tmp_path: Path) -> None:
     assert [(line, code) for line, code, _ in ended] == wanted, text
     strange = {line: failed for line, code, failed in ended if len(failed) > (1 if code else 0)}
     assert strange == {}, text
+    assert [words for words in said_by(name) if words not in text] == [], text
     assert not left, "a page leaves something running"
+
+
+def said_by(name: str) -> list[str]:
+    """Return what the comments right behind the blocks that are run say is printed."""
+    lines, words = page(name).splitlines(), list[str]()
+    for block in runnable(name):
+        number = block.line + block.text.count("\n")
+        while (match := re.fullmatch(r"<!-- says: (.+) -->", lines[number])) is not None:
+            words.append(match[1])
+            number += 1
+    return words
 
 
 def still_there(group: int) -> bool:
@@ -134,3 +148,4 @@ def still_there(group: int) -> bool:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_blocks_that_are_run(name: str) -> None:
     assert len(runnable(name)) >= 2
+    assert len(said_by(name)) >= 2
