@@ -90,6 +90,8 @@ class Command:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
+        elif self.process.stdout is not None:
+            self._end()
 
 
 def of_home(home: Path) -> list[int]:
