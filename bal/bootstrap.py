@@ -12,8 +12,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.signed import SignedAnchors
 from bal.config import Settings, load
-from bal.core.errors import Malformed, NothingToTrust
+from bal.core.errors import LedgerAltered, Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
@@ -43,7 +44,7 @@ from bal.service import Service
 from bal.store import SqliteQuarantine, SqliteStore
 from bal.system import SystemClock, SystemRandom, SystemTasks
 from bal.verify.anchors import AnchorFile
-from bal.verify.audit import audit
+from bal.verify.audit import audit, ledger_altered
 from bal.verify.heads import Heads
 from bal.verify.report import AuditReport
 from bal.verify.verifier import Verdict, verify, verify_on_ledger
@@ -53,7 +54,7 @@ from bal.verify.verifier import Verdict, verify, verify_on_ledger
 async def open_reader(home: Home) -> AsyncIterator[Reader]:
     """Open a home for reading, beside whoever writes it. `NotFound` where there is none."""
     home.existing()
-    keys = Keys.open(home.keys)
+    keys = Keys.open(home.keys, in_use=True)
     store = SqliteStore(home.scd, read_only=True)
     ledger = await EmbeddedLedger.beside(home.ledger, operator_public_key(home.keys))
     try:
@@ -67,7 +68,8 @@ async def open_reader(home: Home) -> AsyncIterator[Reader]:
 async def open_quarantine(home: Home) -> AsyncIterator[SqliteQuarantine]:
     """Open the quarantine of a home for reading. `NotFound` where there is no home."""
     home.existing()
-    quarantine = SqliteQuarantine(home.quarantine, Keys.open(home.keys).quarantine, read_only=True)
+    keys = Keys.open(home.keys, in_use=True)
+    quarantine = SqliteQuarantine(home.quarantine, keys.quarantine, read_only=True)
     try:
         yield quarantine
     finally:
@@ -101,7 +103,8 @@ async def open_service(home: Home, settings: Settings) -> AsyncIterator[Opened]:
 
 
 async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened:
-    keys, clock, random = Keys.open(home.keys), SystemClock(), SystemRandom()
+    keys = Keys.open(home.keys, in_use=home.scd.exists())
+    clock, random = SystemClock(), SystemRandom()
     store = SqliteStore(home.scd)
     stack.push_async_callback(store.close)
     quarantine = SqliteQuarantine(home.quarantine, keys.quarantine)
@@ -185,11 +188,13 @@ async def judge(
         raise NothingToTrust(
             message, subject=home.path.name, remedy="give --anchors FILE, or name a home with --home"
         )
-    ledger = await EmbeddedLedger.beside(home.ledger, operator_public_key(home.keys))
+    key = operator_public_key(home.keys)
+    ledger = await EmbeddedLedger.beside(home.ledger, key)
     try:
+        signed = SignedAnchors(ledger, key)
 
         async def by_ledger(text: bytes) -> Verdict:
-            return await verify_on_ledger(text, ledger)
+            return await verify_on_ledger(text, signed)
 
         yield by_ledger
     finally:
@@ -206,8 +211,11 @@ def _head(text: str) -> tuple[str, str]:
 
 async def audit_home(home: Home, since: Heads | None) -> AuditReport:
     """Audit a home beside whoever writes it, also against the heads an earlier audit saw."""
-    async with open_reader(home) as reader:
-        return await audit(reader.store, reader.ledger, since=since)
+    try:
+        async with open_reader(home) as reader:
+            return await audit(reader.store, reader.ledger, since=since)
+    except LedgerAltered as error:  # so that it cannot even be opened
+        return ledger_altered(error)
 
 
 def _broker(opened: Opened) -> tuple[EmbeddedBroker, dict[str, EmbeddedInbox]]:
@@ -318,6 +326,8 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
             app = _gateway(opened, facts["gateway"])
             await stack.enter_async_context(https_server(app, listening, *authority(home).server_paths))
         path = control_socket_path(home.path)
+        if path.parent != home.path:
+            stack.callback(path.parent.rmdir)
         await stack.enter_async_context(socket_server(control_app(opened), path))
         home.announce({**facts, "control": str(path)})
         stack.callback(home.running.unlink, missing_ok=True)

@@ -117,15 +117,16 @@ class Home:
             os.kill(facts["pid"], 0)
         except (OSError, ValueError, KeyError):
             return None
-        return facts if self._locked() else None
+        return facts if self._holder() == str(facts["pid"]) else None
 
-    def _locked(self) -> bool:
+    def _holder(self) -> str:
+        """Return the process that holds the home; empty when none does."""
         try:
             with (self.path / "lock").open("r", encoding="ascii") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return True
-                return False
-        except OSError:
-            return False
+                    return file.read().strip()
+                return ""
+        except (OSError, ValueError):
+            return ""

@@ -14,6 +14,8 @@ from bal.core.errors import Misconfigured
 from bal.core.pseudonym import PseudonymKey
 
 KEY_BYTES = 32
+IRREPLACEABLE = ("operator.pem", "quarantine.key", "lookup.key", "pseudonyms.json")
+"""Keys that data were written under: with others the data would not fit together."""
 _SECRET_MODE = 0o600
 
 
@@ -33,8 +35,15 @@ class Keys:
     """Signs access tokens."""
 
     @classmethod
-    def open(cls, directory: Path) -> Self:
-        """Return the keys in `directory`, making those that are not there yet."""
+    def open(cls, directory: Path, *, in_use: bool = False) -> Self:
+        """Return the keys in `directory`, making those that are not there yet.
+
+        Where they are `in_use` already, raise `Misconfigured` for one that is lost.
+        """
+        lost = [name for name in IRREPLACEABLE if in_use and not (directory / name).exists()]
+        if lost:
+            message = "this key is missing"
+            raise Misconfigured(message, subject=f"keys/{lost[0]}", remedy="restore it from a backup")
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         operator = _signing_key(directory / "operator.pem")
         public = operator.public_key().public_bytes(

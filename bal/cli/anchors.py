@@ -4,11 +4,15 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json, print_table
+from bal.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from bal.reader import Reader
 
 app = typer.Typer(help="Show the anchors the ledger holds, or export them for whoever verifies elsewhere.")
 
@@ -31,7 +35,7 @@ async def _show(home: Path, only: str | None, first: int, *, as_json: bool) -> N
 
     rows = []
     async with open_reader(home_at(home)) as reader:
-        for log in await reader.ledger.logs() if only is None else [only]:
+        for log in await _logs(reader, only):
             async for commitment in reader.ledger.anchors(log, first):
                 if as_json:
                     print_json({**commitment.to_json(), "hash": commitment.anchor.hash})
@@ -51,6 +55,16 @@ async def _show(home: Path, only: str | None, first: int, *, as_json: bool) -> N
                     )
     if not as_json:
         print_table(["log", "seq", "size", "first", "last", "block", "time", "root"], rows)
+
+
+async def _logs(reader: "Reader", only: str | None) -> list[str]:
+    known = await reader.ledger.logs()
+    if only is None:
+        return known
+    if only not in known:
+        message = "the ledger holds no such log"
+        raise NotFound(message, subject="--log", remedy=f"name one of {', '.join(known)}" if known else "")
+    return [only]
 
 
 @app.command("export")
@@ -83,7 +97,7 @@ async def _export(
     file = sys.stdout if output is None else output.open("w", encoding="utf-8")
     try:
         async with open_reader(home_at(home)) as reader:
-            for log in await reader.ledger.logs() if only is None else [only]:
+            for log in await _logs(reader, only):
                 async for commitment in reader.ledger.anchors(log):
                     file.write(json.dumps(commitment.to_json(), separators=(",", ":")) + "\n")
                     heads[log] = {"seq": commitment.anchor.seq, "hash": commitment.anchor.hash}

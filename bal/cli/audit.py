@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
-from bal.core.errors import EXIT_NO, NotFound
+from bal.core.errors import EXIT_NO, Invalid, Malformed, NotFound
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,11 @@ def audit(
     from bal.bootstrap import audit_home
     from bal.verify.heads import heads_text, read_heads
 
-    before = None if since is None else read_heads(_read(since))
+    try:
+        before = None if since is None else read_heads(_read(since))
+    except Invalid as error:  # not the audit's "no"
+        message = "these are no heads of an earlier audit"
+        raise Malformed(message, subject="--since", remedy=error.what) from None
     report = asyncio.run(audit_home(home_at(home), before))
     if heads is not None:
         heads.write_text(heads_text(report.heads), encoding="utf-8")

@@ -15,13 +15,18 @@ def add(
     name: Annotated[str, typer.Argument(help="Client identifier.")],
     scope: Annotated[list[str], typer.Option(help="Scope it may ask for; may be given several times.")],
     source: Annotated[
-        list[str] | None, typer.Option(help="Source it may read, or ingest as; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Source it sees, * for every one; may be given several times."),
     ] = None,
+    ingest_as: Annotated[
+        str, typer.Option(help="Source it sends as, with the scope ingest; its one source if not given.")
+    ] = "",
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Add a client; its secret is shown once."""
-    answer = _ask(home, "POST", "/clients", json={"name": name, "scopes": scope, "sources": source or []})
+    body = {"name": name, "scopes": scope, "sources": source or [], "ingest_as": ingest_as}
+    answer = _ask(home, "POST", "/clients", json=body)
     if as_json:
         print_json(answer)
     else:
@@ -36,7 +41,7 @@ def list_clients(home: HomeOption = DEFAULT, as_json: JsonOption = False) -> Non
         for client in found:
             print_json(client)
     else:
-        headings = ["name", "scopes", "sources"]
+        headings = ["name", "scopes", "sources", "ingest_as"]
         print_table(headings, [[_plain(client.get(heading)) for heading in headings] for client in found])
 
 

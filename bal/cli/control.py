@@ -1,41 +1,64 @@
 """How verbs that write reach the service: through its socket while `bal run` holds the home, else in this process."""
 
+import asyncio
+import importlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 
 from bal.config import load
-from bal.core.errors import BalError, LedgerAltered, LedgerRefused, PublishRefused, Unavailable
+from bal.core.errors import BalError, HomeLocked, LedgerAltered, LedgerRefused, PublishRefused, Unavailable
 from bal.home import Home
 
+PATIENCE_SECONDS = 15.0
+"""How long a command waits for another one that writes the same home."""
 _BASE = "http://bal"
+_POLL_SECONDS = 0.05
 
 
 @asynccontextmanager
 async def control(home: Home) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of the control routes (`bal.gateway.control`) of a home, made on first use."""
-    facts = home.announced()
-    if facts is not None and "control" in facts:
-        transport = httpx.AsyncHTTPTransport(uds=facts["control"])
-        async with httpx.AsyncClient(transport=transport, base_url=_BASE, timeout=None) as client:  # noqa: S113 - an ingest lasts as long as it lasts
-            yield client
-        return
+    """Yield a client of the control routes (`bal.gateway.control`) of a home, made on first use.
+
+    Waits for another command that writes the home now; `HomeLocked` when it goes on longer.
+    """
+    async with AsyncExitStack() as stack:
+        transport = await _transport(home.create(), stack)
+        # An ingest lasts as long as it lasts.
+        yield await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url=_BASE, timeout=None)  # noqa: S113
+        )
+
+
+async def _transport(home: Home, stack: AsyncExitStack) -> httpx.AsyncBaseTransport:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        facts = home.announced()
+        if facts is not None:
+            return httpx.AsyncHTTPTransport(uds=facts["control"])
+        try:
+            return await _inside(home, stack)
+        except HomeLocked:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _inside(home: Home, stack: AsyncExitStack) -> httpx.AsyncBaseTransport:
     from bal.bootstrap import control_app, open_service
     from bal.log import configure
 
-    settings = load(home.create().path)
-    configure(settings.log)
-    async with open_service(home, settings) as opened:
-        await opened.service.start()
-        try:
-            inside = httpx.ASGITransport(app=control_app(opened))
-            async with httpx.AsyncClient(transport=inside, base_url=_BASE, timeout=None) as client:  # noqa: S113
-                yield client
-        finally:
-            await opened.service.close()
+    settings = load(home.path)
+    quiet = settings.log.level in {"info", "warning"}  # what a command says is its output and its errors
+    configure(settings.log.model_copy(update={"level": "error"}) if quiet else settings.log)
+    opened = await stack.enter_async_context(open_service(home, settings))
+    stack.push_async_callback(opened.service.close)
+    await opened.service.start()
+    return httpx.ASGITransport(app=control_app(opened))
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **request: Any) -> Any:
@@ -52,6 +75,7 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **request: Any)
 
 def problem(response: httpx.Response) -> BalError:
     """Return the error a problem document (RFC 9457) stands for."""
+    importlib.import_module("bal.gateway.problems")  # errors of its own
     try:
         document = response.json()
     except ValueError:
@@ -75,11 +99,6 @@ def _kinds(root: type[BalError]) -> Iterator[type[BalError]]:
     yield root
     for kind in root.__subclasses__():
         yield from _kinds(kind)
-
-
-def rejection_of(error: BalError) -> dict[str, str]:
-    """Return an error as the one rejection of a message."""
-    return {"reason": error.what, "where": "message"}
 
 
 def read_json(text: str) -> Any:

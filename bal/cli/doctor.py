@@ -59,7 +59,8 @@ async def _checks(home: Home) -> list[Check]:
     if not home.scd.exists():
         found.append(Check("home", ok=True, found="nothing stored yet"))
         return found
-    open_to_others = [p.name for p in (home.path, home.keys, home.scd) if p.stat().st_mode & 0o077]
+    private = [path for path in (home.path, home.keys, home.scd) if path.exists()]
+    open_to_others = [path.name for path in private if path.stat().st_mode & 0o077]
     found.append(Check("permissions", not open_to_others, ", ".join(open_to_others) or "for the owner only"))
     found += [check async for check in _inside(home)]
     return found

@@ -61,8 +61,11 @@ async def _ingest(
                     total.add(await _send(client, path, query, quiet=as_json))
                 except (Malformed, Refused, FileUnopened) as error:
                     total.refuse(path, error)
-    finally:
-        total.tell(as_json=as_json)
+    except BalError:
+        if as_json or total.files:
+            total.tell(as_json=as_json)
+        raise
+    total.tell(as_json=as_json)
     return total.code
 
 
@@ -75,6 +78,7 @@ class Total:
 
     def __init__(self, *, ranges: bool, quiet: bool) -> None:
         self.code = 0
+        self.files = 0
         self._ranges = ranges
         self._quiet = quiet
         self._facts: dict[str, Any] = {
@@ -87,6 +91,7 @@ class Total:
 
     def add(self, answer: dict[str, Any]) -> None:
         """Add the receipt of a file."""
+        self.files += 1
         for name in ("accepted", "rejected", "duplicates"):
             self._facts[name] += answer[name]
         spans = answer["ranges"]
@@ -97,6 +102,7 @@ class Total:
 
     def refuse(self, path: Path, error: BalError) -> None:
         """Add a file of which nothing was accepted."""
+        self.files += 1
         self.code = max(self.code, error.exit_code)
         self._facts["rejected"] += 1
         self._facts["rejections"].append({"reason": error.what, "where": error.subject or "message"})

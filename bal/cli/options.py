@@ -1,6 +1,7 @@
 """Options every verb has, and how verbs print."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 DEFAULT = Path(DEFAULT_HOME)
+_WIDE = 100_000
 
 
 def home_at(path: Path) -> Home:
@@ -39,4 +41,6 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    # Whoever reads a pipe wants one line a row.
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(highlight=False, markup=False, width=width).print(table)

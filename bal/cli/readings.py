@@ -57,7 +57,10 @@ async def _show(home: Home, query: ReadingQuery, meter: str | None, *, as_json: 
     rows: list[list[str]] = []
     async with open_reader(home) as reader:
         await reader.registered(query.source)
-        points = [query.point] if meter is None else reader.pseudonyms(query.source, meter)
+        points = [query.point]
+        if meter is not None:
+            known = reader.pseudonyms(query.source, meter)
+            points = [point for point in known if query.point in {None, point}]
         left = query.limit
         for point in points:
             async for found in reader.store.readings(query._replace(point=point, limit=left)):

@@ -18,10 +18,12 @@ def register(app: typer.Typer) -> None:
 
 def run(
     mqtt_port: Annotated[
-        int | None, typer.Option(help="Port of the broker instead of the configured; 0: any.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port of the broker instead of the configured; 0: any."),
     ] = None,
     gateway_port: Annotated[
-        int | None, typer.Option(help="Port of the gateway instead of the configured; 0: any.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port of the gateway instead of the configured; 0: any."),
     ] = None,
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,

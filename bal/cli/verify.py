@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
-from bal.core.errors import EXIT_NO, NotFound
+from bal.core.errors import EXIT_NO, BalError, Malformed, NotFound
 
 MAX_BYTES = 1024 * 1024
 """Largest file looked at; a certificate has 2 kB."""
@@ -31,7 +31,15 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check certificates against trusted anchors. Exit code 0: valid, 1: not valid, 2: no file, or nothing to trust."""
-    verdicts = asyncio.run(_verify(home, files, anchors, head or []))
+    if head and anchors is None:
+        message = "a head is trusted together with a file of anchors"
+        raise Malformed(message, subject="--head", remedy="give --anchors FILE too")
+    try:
+        verdicts = asyncio.run(_verify(home, files, anchors, head or []))
+    except BalError as error:
+        if as_json:  # whoever reads only this must not take silence for a yes
+            print_json({"valid": False, "reason": error.what})
+        raise
     for path, verdict in zip(files, verdicts, strict=True):
         if as_json:
             print_json({"valid": verdict.valid, "reason": verdict.reason})
