@@ -12,7 +12,7 @@ from bal.gateway.answers import Certificate, Problem, problem_answer
 from bal.gateway.authorization import TokenEndpoint
 from bal.gateway.cursors import Cursors
 from bal.gateway.guard import BodyRefused, Guard, body_refused, is_public
-from bal.gateway.routes import metadata, v1
+from bal.gateway.routes import V1, metadata
 from bal.gateway.routes.ingest import BODIES
 from bal.gateway.services import GatewayServices
 
@@ -40,8 +40,8 @@ def create_app(services: GatewayServices) -> FastAPI:
     app.state.token_endpoint = TokenEndpoint(services.clients, services.tokens, services.clock)
     app.state.readiness = metadata.Readiness(services)
     app.state.bodies = asyncio.Semaphore(BODIES)
-    app.include_router(v1())
-    app.include_router(metadata.router)
+    for router in (*V1, metadata.router):
+        app.include_router(router)
     if services.docs:
         _document(app)
         docs.install(app)

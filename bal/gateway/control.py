@@ -189,7 +189,7 @@ def create_control_app(operations: Operations, clients: Clients, *, spool: Path 
     app.state.clients = clients
     app.state.spool = spool
     app.include_router(router)
-    problems.install(app)
+    problems.install(app, whole=True)
     app.add_exception_handler(BodyRefused, body_refused)
     app.add_middleware(Guard, large=frozenset({"/ingest"}), drain_bytes=DRAIN_BYTES)
     return app

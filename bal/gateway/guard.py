@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bal.core.errors import BalError, Overloaded, TooLarge
+from bal.core.errors import BalError, Malformed, Overloaded, TooLarge
 from bal.gateway.problems import TooSlow, internal_problem, problem_response, response_of
 from bal.metrics import Metrics
 
@@ -27,6 +27,7 @@ REQUESTS: Final = 256
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
 """How much of an unwanted body is read, so that its sender gets the answer and not a reset connection."""
+FRAMINGS: Final = frozenset({b"content-length", b"transfer-encoding"})
 PAGES: Final = frozenset({"/docs", "/openapi.json"})
 """Paths that are no routes with a template."""
 METHODS: Final = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
@@ -95,6 +96,9 @@ class Guard:
         try:
             if self._running > self._most and scope["path"] != "/livez":
                 raise Overloaded("too many requests are being answered", remedy="try again later")
+            if {name for name, _ in scope["headers"]} >= FRAMINGS:
+                exchange.last = True  # RFC 9112, section 6.3: the next request could be smuggled
+                raise Malformed("this request gives the length of its body in two ways")
             await self._app(scope, exchange.receive, exchange.send)
         except BalError as error:
             await exchange.fail(response_of(error))
@@ -131,6 +135,8 @@ class _Exchange:
         self.scope = scope
         self.id = secrets.token_hex(8)
         self.status = 0
+        self.last = False
+        """Whether the connection ends with this answer."""
         self._receive = receive
         self._send = send
         self._headers = headers
@@ -177,6 +183,9 @@ class _Exchange:
         else:
             self._complete = True
 
+    def _has_body(self) -> bool:
+        return bool(FRAMINGS & {name for name, _ in self.scope["headers"]})
+
     def _over(self) -> bool:
         return self._complete
 
@@ -189,6 +198,9 @@ class _Exchange:
             given = {name.lower() for name, _ in message.get("headers", [])}
             own = [(name, value) for name, value in self._headers.items() if name not in given]
             own.append((b"x-request-id", self.id.encode()))
+            unread = self.status >= 400 and not self._complete and self._has_body()
+            if self.last or unread:
+                own.append((b"connection", b"close"))
             message = {**message, "headers": [*message.get("headers", []), *own]}
         await self._send(message)
 
@@ -198,10 +210,8 @@ class _Exchange:
             await response(self.scope, self.receive, self.send)
 
     async def _drain(self) -> None:
-        headers = dict(self.scope["headers"])
-        if self._complete or (b"expect" in headers and not self._asked):
-            return
-        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        expecting = any(name == b"expect" for name, _ in self.scope["headers"])
+        if self._complete or not self._has_body() or (expecting and not self._asked):
             return
         left = self._drain_bytes
         try:

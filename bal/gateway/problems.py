@@ -81,10 +81,10 @@ def problem_response(
     return Response(body, status_code=document["status"], headers=headers, media_type=media_type)
 
 
-def response_of(error: BalError) -> Response:
-    """Return the answer to an error of ours."""
+def response_of(error: BalError, *, whole: bool = False) -> Response:
+    """Return the answer to an error of ours; `whole` tells the operator also what strangers are not told."""
     document = error.problem()
-    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not whole:
         document = internal_problem()
     headers: dict[str, str] = {}
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -129,6 +129,11 @@ async def _bal_error(_: Request, error: Exception) -> Response:
     return response_of(error)
 
 
+async def _operators_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BalError)
+    return response_of(error, whole=True)
+
+
 async def _validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
     return invalid_request(error.errors())
@@ -146,9 +151,9 @@ async def _http_error(_: Request, error: Exception) -> Response:
     return problem_response({"type": "about:blank", "title": phrase, "status": error.status_code}, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Have `app` answer every error with a problem document."""
-    app.add_exception_handler(BalError, _bal_error)
+def install(app: FastAPI, *, whole: bool = False) -> None:
+    """Have `app` answer every error with a problem document; `whole` is for the operator's eyes."""
+    app.add_exception_handler(BalError, _operators_error if whole else _bal_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(ValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

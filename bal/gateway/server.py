@@ -66,6 +66,12 @@ class BoundedProtocol(H11Protocol):
         super().data_received(data)
         self._watch_headers()
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, of which a part may have come already."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:
+            self._watch_headers()
+
     def _watch_headers(self) -> None:
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             if self._header_timer is None:

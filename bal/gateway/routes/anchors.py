@@ -12,7 +12,7 @@ from bal.gateway.answers import Anchor, Anchors, anchor_json, documented, json_a
 from bal.gateway.routes.batches import Log, Seq, Span
 from bal.gateway.scopes import ANCHORS
 
-router = APIRouter(tags=["anchors"])
+router = APIRouter(prefix="/v1", tags=["anchors"])
 
 
 @router.get("/anchors", summary="Anchors in sequence", responses=documented(Anchors, 400, 422, 503))

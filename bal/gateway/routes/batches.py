@@ -12,7 +12,7 @@ from bal.gateway.answers import Batch, Batches, batch_json, documented, json_ans
 from bal.gateway.cursors import CURSOR_CHARACTERS
 from bal.gateway.scopes import BATCHES
 
-router = APIRouter(tags=["batches"])
+router = APIRouter(prefix="/v1", tags=["batches"])
 
 LOOKED_AT: Final = 2_000
 """Most batches one request looks at: a client of a rare source gets short or empty pages, never a long wait."""

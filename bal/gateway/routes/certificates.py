@@ -13,7 +13,7 @@ from bal.gateway.scopes import CERTIFICATES
 from bal.gateway.services import GatewayServices
 from bal.reader import certificate as certificate_of
 
-router = APIRouter(tags=["certificates"])
+router = APIRouter(prefix="/v1", tags=["certificates"])
 
 
 @router.get(

@@ -18,7 +18,7 @@ from bal.gateway.body import Packing, Receiver, receive
 from bal.gateway.problems import TooSlow, UnsupportedMedia
 from bal.gateway.scopes import INGEST
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(prefix="/v1", tags=["ingest"])
 
 FORMS: Final[dict[str, Form]] = {"application/xml": "cim", "text/xml": "cim", "application/json": "pmu"}
 PACKINGS: Final[dict[str, Packing]] = {"": "plain", "identity": "plain", "gzip": "gzip", "x-gzip": "gzip"}

@@ -17,7 +17,7 @@ from bal.gateway.scopes import QUERY, READINGS
 from bal.gateway.services import GatewayServices
 from bal.ports import ReadingQuery, StoredReading
 
-router = APIRouter(tags=["readings"])
+router = APIRouter(prefix="/v1", tags=["readings"])
 
 PAGE: Final = 1000
 PAGE_MOST: Final = 10_000

@@ -12,7 +12,7 @@ from bal.gateway.answers import Rejections, documented, json_answer, rejection_j
 from bal.gateway.routes.readings import Name
 from bal.gateway.scopes import REJECTIONS
 
-router = APIRouter(tags=["rejections"])
+router = APIRouter(prefix="/v1", tags=["rejections"])
 
 
 class RejectionFilters(BaseModel):

@@ -7,7 +7,7 @@ from bal.gateway.access import Access, Services, needs
 from bal.gateway.answers import Sources, documented, json_answer, source_json
 from bal.gateway.scopes import SOURCES
 
-router = APIRouter(tags=["sources"])
+router = APIRouter(prefix="/v1", tags=["sources"])
 
 
 @router.get("/sources", summary="The client's sources", responses=documented(Sources))

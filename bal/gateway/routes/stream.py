@@ -12,7 +12,7 @@ from bal.gateway.routes.readings import Name
 from bal.gateway.scopes import STREAM
 from bal.gateway.sse import EventLines, published, resumed
 
-router = APIRouter(tags=["stream"])
+router = APIRouter(prefix="/v1", tags=["stream"])
 
 EVENT_STREAM = "text/event-stream"
 

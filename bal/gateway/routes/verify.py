@@ -10,7 +10,7 @@ from bal.gateway.access import Access, Services, needs
 from bal.gateway.answers import VerdictFacts, documented, json_answer
 from bal.gateway.scopes import VERIFY
 
-router = APIRouter(tags=["verify"])
+router = APIRouter(prefix="/v1", tags=["verify"])
 
 CERTIFICATE_BYTES: Final = 64 * 1024
 """Largest body looked at; a certificate has 2 kB."""
