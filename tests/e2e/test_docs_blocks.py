@@ -57,7 +57,7 @@ def environment(folder: Path) -> dict[str, str]:
     programs.mkdir()
     # As pip writes it: worker processes load the main module again, so the guard matters.
     (programs / "bal").write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom bal.cli import main\n"
+        f"#!{sys.executable}\nimport sys\nfrom bal.cli import main\n"
         "if __name__ == '__main__':\n    sys.exit(main())\n"
     )
     (programs / "bal").chmod(0o755)
@@ -65,7 +65,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         **kept,
         "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), kept["PATH"]]),
-        "VIRTUAL_ENV": sys.prefix,
+        "PYTHONPATH": str(ROOT),
         "BAL_MQTT__PORT": free_port(),
         "BAL_GATEWAY__PORT": free_port(),
     }
@@ -125,7 +125,7 @@ def test_every_block_does_what_the_page_says(name: str, tmp_path: Path) -> None:
 
 def said_by(name: str) -> list[str]:
     """Return what the comments right behind the blocks that are run say is printed."""
-    lines, words = page(name).splitlines(), list[str]()
+    lines, words = [*page(name).splitlines(), ""], list[str]()
     for block in runnable(name):
         number = block.line + block.text.count("\n")
         while (match := re.fullmatch(r"<!-- says: (.+) -->", lines[number])) is not None:
