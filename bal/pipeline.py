@@ -16,12 +16,7 @@ from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry
-from bal.core.errors import (
-    LedgerOutcomeUnknown,
-    LedgerRefused,
-    LedgerUnavailable,
-    Unavailable,
-)
+from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused, LedgerUnavailable, Unavailable
 from bal.core.message import Message, Receipt
 from bal.core.source import Lane, Source
 from bal.lane.anchoring import Anchoring
@@ -107,6 +102,7 @@ class LaneWorker:
             self.room,
             line_up=self._line_up,
         )
+        self._succession = Succession(world.store, world.ledger, world.random)
         self._anchoring = Anchoring(world.ledger, world.clock, settings)
         self._collecting: Collecting
         self._to_anchor: asyncio.Queue[_ToAnchor] = asyncio.Queue()
@@ -125,7 +121,7 @@ class LaneWorker:
         confirmed or holds something else, `LaneLost` when it is ahead of the store.
         """
         store, world = self._world.store, self._world
-        succession = Succession(store, world.ledger, world.random)
+        succession = self._succession
         self.lane = await succession.open_log(self.lane, world.clock.now())
         await succession.carry_over(self.lane, world.clock.now())
         log = self.lane.log
@@ -264,10 +260,12 @@ class LaneWorker:
             raise Unavailable("this lane has stopped", subject=self.lane.name, remedy="try again later")
         return note.placed.result()
 
-    async def settled(self, receipt: Receipt) -> None:
-        """Return once every address of `receipt` is anchored."""
+    async def settled(self, receipt: Receipt) -> Receipt:
+        """Return `receipt` once all its readings are anchored, with the addresses they have then."""
+        receipt = await self._succession.readdressed(receipt, self.lane.log)
         newest = max((part.seq for part in receipt.ranges if part.log == self.lane.log), default=-1)
         await self.anchored.reached(newest)
+        return receipt
 
     # --- the stages behind collecting
     async def _store(self) -> None:

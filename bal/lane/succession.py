@@ -1,5 +1,6 @@
 """Succession: the log that follows one the contract has refused a batch of, and the batches carried over into it."""
 
+from dataclasses import replace
 from itertools import count
 
 import structlog
@@ -7,6 +8,7 @@ import structlog
 from bal.core.batch import seal
 from bal.core.entry import SALT_BYTES, leaves
 from bal.core.errors import Invalid, LaneLost, LedgerRefused
+from bal.core.message import Receipt
 from bal.core.source import Lane
 from bal.ports import BatchPlace, BatchRecord, ClosedLog, Ledger, Random, Store
 from chaincode.anchor import GENESIS, Anchor
@@ -84,6 +86,13 @@ class Succession:
             for closed in await self.closed(lane)
             for seq in await self._store.unpublished(closed.log)
         ]
+
+    async def readdressed(self, receipt: Receipt, log: str) -> Receipt:
+        """Return `receipt` with the addresses its readings have now, where some stand outside the open `log`."""
+        if all(part.log == log for part in receipt.ranges):
+            return receipt
+        known = await self._store.receipt(receipt.source, receipt.digest)
+        return receipt if known is None else replace(receipt, ranges=known.ranges)
 
     async def last_sealed(self, lane: Lane) -> int:
         """Return when the newest batch of any of the lane's logs was sealed, 0 for none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,9 @@ async def test_a_refused_batch_closes_its_log_and_the_lane_goes_on_in_a_new_one(
         assert again.ranges == (AddressRange("bal-1-2", 0, 0, 1),)
         assert new.ranges == (AddressRange("bal-1-2", 1, 0, 0),)
         assert first.ranges == (AddressRange("bal-1", 0, 0, 1),)
+        stale = replace(again, ranges=(AddressRange("bal-1", 1, 0, 1),))
+        assert (await fresh.settled(stale)).ranges == again.ranges
+        assert await fresh.settled(first) == first
         await fresh.published.reached(1)
         assert [given[:2] for given in bench.output.given] == [("bal-1", 0), ("bal-1-2", 0), ("bal-1-2", 1)]
         assert await bench.store.lanes() == [
