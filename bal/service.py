@@ -97,8 +97,7 @@ class Service:
         """Return the receipt of a message once all its readings are anchored."""
         ticket = await self._take(message, wait=True)
         receipt = await ticket.stored
-        await self.pipeline.lane_of(ticket.source).settled(receipt)
-        return receipt
+        return await self.pipeline.lane_of(ticket.source).settled(receipt)
 
     async def _take(self, message: Message, *, wait: bool) -> Ticket:
         try:
