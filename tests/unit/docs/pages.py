@@ -53,6 +53,11 @@ def section(text: str, heading: str) -> str:
     return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
+def prose(text: str) -> str:
+    """Return text as one line, however it is wrapped."""
+    return re.sub(r"\s+", " ", text)
+
+
 def rows(text: str) -> list[list[str]]:
     """Return the cells of every table row in `text`, without headings."""
     found: list[list[str]] = []

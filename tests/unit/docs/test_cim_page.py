@@ -7,7 +7,7 @@ from bal.core.pseudonym import PseudonymKey
 from bal.core.reading import Reading
 from bal.core.source import Source
 from bal.normalise.outcomes import outcomes
-from tests.unit.docs.pages import code, example, page, rows, section
+from tests.unit.docs.pages import code, example, page, prose, rows, section
 
 PAGE = "docs/cim.md"
 KEY = PseudonymKey(1, bytes(32))
@@ -37,14 +37,14 @@ def test_the_pmu_message_is_read() -> None:
 
 
 def test_every_measurand_is_listed_with_its_unit() -> None:
-    text = section(page(PAGE), "## PMU messages").replace("\n", " ")
+    text = prose(section(page(PAGE), "## PMU messages"))
     for name, (_, unit) in reading_type._MEASURANDS.items():
         assert f"`{name}` {unit}" in text
     assert {phase for phase in reading_type.PMU_PHASES if f"`{phase}`" not in text} == set()
 
 
 def test_the_multiplier_is_applied_as_the_page_says() -> None:
-    assert "12.5 with\n  multiplier 3 and unit 72 is `12500` `Wh`" in page(PAGE)
+    assert "12.5 with multiplier 3 and unit 72 is `12500` `Wh`" in prose(page(PAGE))
     body = (
         '<MeterReadings xmlns="http://iec.ch/TC57/2011/MeterReadings#"><MeterReading><Meter><mRID>m</mRID></Meter>'
         "<Readings><timeStamp>2019-09-13T12:30:00Z</timeStamp><value>12.5</value>"
@@ -58,7 +58,7 @@ def test_the_multiplier_is_applied_as_the_page_says() -> None:
 def test_members_that_scale_are_refused_as_listed() -> None:
     from bal.normalise.pmu import _RESCALING
 
-    text = section(page(PAGE), "## PMU messages").replace("\n", " ")
+    text = prose(section(page(PAGE), "## PMU messages"))
     assert {name for name in _RESCALING if f"`{name}`" not in text} == set()
     message = json.loads(example(PAGE, "pmu"))
     message["readings"][0]["scale"] = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import bal
 from bal.core.errors import EXIT_NO, EXIT_UNUSABLE, BalError
 from chaincode.errors import CODES
-from tests.unit.docs.pages import ROOT, code, page, rows, section
+from tests.unit.docs.pages import ROOT, code, page, prose, rows, section
 
 PAGE = "docs/errors.md"
 
@@ -44,8 +44,8 @@ def test_no_two_errors_share_a_slug_of_their_own() -> None:
 
 
 def test_exit_codes_are_those_of_the_page() -> None:
-    assert f"`{EXIT_NO}` the answer is no" in page(PAGE)
-    assert f"`{EXIT_UNUSABLE}` wrong use" in page(PAGE)
+    assert f"`{EXIT_NO}` the answer is no" in prose(page(PAGE))
+    assert f"`{EXIT_UNUSABLE}` wrong use" in prose(page(PAGE))
 
 
 def test_every_code_of_the_contract_is_listed_in_its_own_words() -> None:

@@ -1,6 +1,5 @@
 """Numbers that stand in prose are those of the code."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from bal.normalise import target
 from bal.pki.authority import Authority
 from bal.publish import jsonl
 from chaincode.anchor import MAX_SIZE, MAX_SOURCES
-from tests.unit.docs.pages import page
+from tests.unit.docs.pages import page, prose
 
 MEBIBYTE = 1024 * 1024
 
@@ -46,14 +45,14 @@ MEBIBYTE = 1024 * 1024
     ],
 )
 def test_a_number_is_that_of_the_code(name: str, words: str) -> None:
-    assert words in re.sub(r"\s+", " ", page(name))
+    assert words in prose(page(name))
 
 
 def test_wrong_secrets_and_revocations_are_as_the_guide_says() -> None:
     assert (authorization.FAILURES, authorization.FAILURE_SECONDS) == (10, 60)
-    assert "Ten wrong secrets in a minute" in page("docs/guide.md")
+    assert "Ten wrong secrets in a minute" in prose(page("docs/guide.md"))
     assert broker.SWEEP_SECONDS < 1
-    assert "open connections too, within a second" in page("docs/guide.md")
+    assert "open connections too, within a second" in prose(page("docs/guide.md"))
 
 
 def test_the_guide_lists_every_file_of_a_home(tmp_path: Path) -> None:

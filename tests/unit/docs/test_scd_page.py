@@ -4,7 +4,7 @@ import pytest
 
 from bal.store import quarantine
 from bal.store.schema import PRAGMAS, SCHEMA
-from tests.unit.docs.pages import code, page, rows, section
+from tests.unit.docs.pages import code, page, prose, rows, section
 
 PAGE = "docs/scd.md"
 
@@ -40,7 +40,7 @@ def test_every_column_says_what_it_means(database: sqlite3.Connection) -> None:
 
 def test_every_index_is_named(database: sqlite3.Connection) -> None:
     names = database.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-    assert [name for (name,) in names if f"Index `{name}`" not in page(PAGE)] == []
+    assert [name for (name,) in names if f"Index `{name}`" not in prose(page(PAGE))] == []
 
 
 def test_what_it_says_of_durability_is_set() -> None:
