@@ -128,7 +128,7 @@ class World:
         self.clock = SimulatedClock(self)
         self.store = SimulatedStore(self._before_store, self._after_store)
         self.ledger = SimulatedLedger(self)
-        self.ledger.refusable = self.chance.choice([0.0, 0.0, 0.05])
+        self.ledger.refusable = self.chance.choice([0.0, 0.05, 0.3])
         self.quarantine = SimulatedQuarantine(self)
         self.outputs = [SimulatedOutput(self, "jsonl"), SimulatedOutput(self, "events")]
         self.metrics = CountedMetrics()
