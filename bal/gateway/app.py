@@ -1,6 +1,7 @@
 """The REST API as one ASGI application."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from fastapi import FastAPI
@@ -39,6 +40,7 @@ def create_app(services: GatewayServices) -> FastAPI:
     app.state.cursors = Cursors(services.tokens.derive("cursors"))
     app.state.token_endpoint = TokenEndpoint(services.clients, services.tokens, services.clock)
     app.state.readiness = metadata.Readiness(services)
+    app.state.streams = Counter()
     app.state.bodies = asyncio.Semaphore(BODIES)
     for router in (*V1, metadata.router):
         app.include_router(router)

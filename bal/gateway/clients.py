@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,6 +66,7 @@ class Clients:
         self._clock = clock
         self._hash = PasswordHash((hasher or Argon2Hasher(),))
         self._nobody = ""
+        self._writing = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._clients: dict[str, Client] = {}
 
@@ -96,18 +98,20 @@ class Clients:
         client = Client(
             name, wanted, seen, sends_as, self._clock.now(), secrets.token_hex(8), self._hash.hash(secret)
         )
-        known = self._read()
-        if name in known:
-            raise Conflict("there is a client of this name", subject=name, remedy="revoke it first")
-        self._write({**known, name: client})
+        with self._writing:
+            known = self._read()
+            if name in known:
+                raise Conflict("there is a client of this name", subject=name, remedy="revoke it first")
+            self._write({**known, name: client})
         return secret
 
     def revoke(self, name: str) -> None:
         """Forget a client; its tokens are refused from now on. `NotFound`."""
-        known = self._read()
-        if name not in known:
-            raise NotFound("there is no such client", subject=name if len(name) <= 48 else "")
-        self._write({other: client for other, client in known.items() if other != name})
+        with self._writing:
+            known = self._read()
+            if name not in known:
+                raise NotFound("there is no such client", remedy="see `bal clients list`")
+            self._write({other: client for other, client in known.items() if other != name})
 
     def matches(self, client: Client | None, secret: str) -> bool:
         """Tell whether `secret` is the client's; somebody unknown costs as much time. Call it from a thread."""

@@ -22,8 +22,8 @@ SMALL_BODY_BYTES: Final = 1024 * 1024
 """Largest body of a route that is not for documents; a certificate has 2 kB."""
 SMALL_BODY_SECONDS: Final = 30.0
 """Longest time such a body takes to arrive."""
-REQUESTS: Final = 256
-"""Most requests at a time: each may hold a database cursor or a subscription."""
+REQUESTS: Final = 512
+"""Most requests at a time: each may hold a database cursor, half of them a subscription."""
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
 """How much of an unwanted body is read, so that its sender gets the answer and not a reset connection."""

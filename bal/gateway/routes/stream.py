@@ -1,11 +1,14 @@
 """The stream of certificates as they are made."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
+from bal.core.errors import Overloaded
 from bal.gateway.access import Access, Services, check, needs
 from bal.gateway.answers import Certificate, documented
 from bal.gateway.routes.readings import Name
@@ -14,7 +17,9 @@ from bal.gateway.sse import EventLines, published, resumed
 
 router = APIRouter(prefix="/v1", tags=["stream"])
 
-EVENT_STREAM = "text/event-stream"
+EVENT_STREAM: Final = "text/event-stream"
+STREAMS: Final = 16
+"""Most streams of one client at a time."""
 
 
 class StreamFilters(BaseModel):
@@ -40,6 +45,7 @@ class StreamFilters(BaseModel):
     },
 )
 async def stream(
+    request: Request,
     filters: Annotated[StreamFilters, Query()],
     services: Services,
     last_event_id: Annotated[
@@ -59,8 +65,22 @@ async def stream(
     lines = EventLines(
         services.store, services.events, sources, positions, lambda: check(services, access.grant)
     )
+    open_streams: Counter[str] = request.app.state.streams
+    if open_streams[access.client.key] >= STREAMS:
+        raise Overloaded("this client has too many streams", remedy="end one of them")
     return StreamingResponse(
-        lines.lines(),
+        _counted(lines.lines(), open_streams, access.client.key),
         media_type=EVENT_STREAM,
         headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )
+
+
+async def _counted(lines: AsyncIterator[bytes], streams: Counter[str], client: str) -> AsyncIterator[bytes]:
+    streams[client] += 1
+    try:
+        async for line in lines:
+            yield line
+    finally:
+        streams[client] -= 1
+        if not streams[client]:
+            del streams[client]

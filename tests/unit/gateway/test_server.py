@@ -17,8 +17,9 @@ import trustme
 
 from bal.core.errors import Misconfigured
 from bal.gateway import HttpServer, control_socket_path, https_server, listen, socket_server
+from bal.gateway.routes import stream as stream_route
 from bal.gateway.server import BoundedProtocol
-from tests.unit.gateway.world import World, bearer, readings
+from tests.unit.gateway.world import World, assert_problem, bearer, readings
 
 
 class Impatient(BoundedProtocol):
@@ -92,6 +93,34 @@ async def _data(lines: AsyncIterator[str]) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(line.removeprefix("data: "))
             return found
     raise AssertionError("the stream ended")
+
+
+async def test_one_client_has_not_every_stream(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_route, "STREAMS", 2)
+    token, other = world.add_client("reader", ["dso-a"]), world.add_client("other", ["dso-a"])
+    async with HttpServer(world.app, listen("127.0.0.1", 0), stop_seconds=1) as server:
+        base = f"http://127.0.0.1:{server.port}"
+        async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+            kept: list[AsyncIterator[bytes]] = []
+
+            async def connect(whose: str) -> httpx.Response:
+                request = client.build_request("GET", "/v1/stream", headers=bearer(whose))
+                response = await client.send(request, stream=True)
+                if response.status_code == 200:
+                    kept.append(response.aiter_raw())  # dropped, it would end the stream
+                    await anext(kept[-1])
+                return response
+
+            first, _ = await connect(token), await connect(token)
+            refused = await connect(token)
+            await refused.aread()
+            assert_problem(refused, 503, "overloaded")
+            assert (await connect(other)).status_code == 200
+            await first.aclose()
+            async with asyncio.timeout(10):
+                while (again := await connect(token)).status_code != 200:
+                    await again.aclose()
+            world.events.close()
 
 
 async def test_stopping_ends_streams(world: World) -> None:

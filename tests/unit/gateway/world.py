@@ -178,7 +178,10 @@ def pseudonym(source: str, identifier: str) -> str:
 
 
 def readings(source: str = "dso-a", count: int = 3, start: int = 0, **members: Any) -> list[Reading]:
-    return [reading(str(100 + at), at, source=source, **members) for at in range(start, start + count)]
+    return [
+        reading(**{"value": str(100 + at), "at": at, "source": source, **members})
+        for at in range(start, start + count)
+    ]
 
 
 def assert_problem(response: httpx.Response, status: int, slug: str | None = None) -> dict[str, Any]:
