@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,41 +87,76 @@ def outcome(marks: str) -> list[tuple[int, int, list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_every_block_does_what_the_page_says(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / "reader"
-    folder.mkdir()
-    for block in blocks(name):
-        if "file" in block.options:
-            (folder / block.options["file"]).write_text(block.text)
-    (tmp_path / "script").write_text(script(name))
-    with (tmp_path / "said").open("w+") as said:
-        shell = subprocess.Popen(
-            ["bash", tmp_path / "script"],
-            cwd=folder,
-            env=environment(tmp_path),
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+class Reader:
+    """Somebody who types a page's blocks, in a folder and a shell of its own."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._folder = folder / "reader"
+        self._folder.mkdir(parents=True)
+        for block in blocks(name):
+            if "file" in block.options:
+                (self._folder / block.options["file"]).write_text(block.text)
+        (folder / "script").write_text(script(name))
+        self._said = folder / "said"
+        with self._said.open("w") as said:
+            self._shell = subprocess.Popen(
+                ["bash", folder / "script"],
+                cwd=self._folder,
+                env=environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._ended = False
+        self.left = False
+        """Whether something was still running when the shell had ended."""
+
+    def end(self) -> None:
+        """Wait for the shell, then end what it left behind: its session is this reader's own."""
+        if self._ended:
+            return
         try:
-            shell.wait(SECONDS)
+            self._shell.wait(SECONDS)
         finally:
-            # The session is this test's own: nothing else is in it.
-            left = still_there(shell.pid)
-            if left:
-                os.killpg(shell.pid, signal.SIGKILL)
-            shell.wait()
-        said.seek(0)
-        text = said.read()
-    ended = outcome((folder / "marks").read_text())
+            self._ended = True
+            self.left = still_there(self._shell.pid)
+            if self.left:
+                os.killpg(self._shell.pid, signal.SIGKILL)
+            self._shell.wait()
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def outcome(self) -> list[tuple[int, int, list[str]]]:
+        return outcome((self._folder / "marks").read_text())
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Reader]]:
+    """Start on all pages at once: they have nothing to do with each other, and there is more than one core."""
+    started: dict[str, Reader] = {}
+    try:
+        for name in PAGES:
+            started[name] = Reader(name, tmp_path_factory.mktemp("page"))
+        yield started
+    finally:
+        for reader in started.values():
+            reader.end()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_block_does_what_the_page_says(name: str, readers: dict[str, Reader]) -> None:
+    reader = readers[name]
+    reader.end()
+    ended, text = reader.outcome(), reader.said
     wanted = [(block.line, int(block.options.get("exit", "0"))) for block in runnable(name)]
     assert [(line, code) for line, code, _ in ended] == wanted, text
     strange = {line: failed for line, code, failed in ended if len(failed) > (1 if code else 0)}
     assert strange == {}, text
     assert [words for words in said_by(name) if words not in text] == [], text
-    assert not left, "a page leaves something running"
+    assert not reader.left, "a page leaves something running"
 
 
 def said_by(name: str) -> list[str]:
