@@ -32,6 +32,7 @@ from bal.gateway import (
 from bal.home import Home
 from bal.ingest import Accounts, BrokerSettings, EmbeddedBroker, EmbeddedInbox, Intake
 from bal.keys import Keys, operator_public_key
+from bal.lane.room import Room
 from bal.metrics import Metrics
 from bal.normalise.normaliser import PoolNormaliser
 from bal.pipeline import LaneWorker, Pipeline, World
@@ -136,7 +137,33 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         clock=clock,
         receipt_days=settings.lane.receipt_days,
     )
+    _watch(metrics, pipeline)
     return Opened(home, settings, keys, service, registry, metrics, events, publishers)
+
+
+def _watch(metrics: Metrics, pipeline: Pipeline) -> None:
+    """Show the numbers of back-pressure, over all lanes: sums, and the longest wait."""
+
+    def rooms() -> list[Room]:
+        return [worker.room for worker in pipeline.lanes.values()]
+
+    metrics.watch_batches("unanchored", lambda: sum(room.unanchored for room in rooms()))
+    metrics.watch_batches("unpublished", lambda: sum(room.unpublished for room in rooms()))
+    metrics.watch(
+        "intake_messages",
+        "Messages taken and not yet stored.",
+        lambda: sum(room.messages for room in rooms()),
+    )
+    metrics.watch(
+        "unpublished_bytes",
+        "Bytes of certificates anchored and not yet published, estimated.",
+        lambda: sum(room.unpublished_bytes for room in rooms()),
+    )
+    metrics.watch(
+        "unpublished_hours",
+        "Hours the oldest unpublished batch has waited.",
+        lambda: max((room.unpublished_hours() for room in rooms()), default=0.0),
+    )
 
 
 def _digest(secret: bytes) -> Callable[[bytes], bytes]:

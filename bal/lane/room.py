@@ -26,6 +26,11 @@ class Room:
         self.unpublished_bytes = 0
         self._unpublished: deque[tuple[float, int]] = deque()
 
+    @property
+    def unpublished(self) -> int:
+        """Batches anchored and not published."""
+        return len(self._unpublished)
+
     def unpublished_hours(self) -> float:
         """Return how long the oldest unpublished batch has waited, hours."""
         return (self._clock.monotonic() - self._unpublished[0][0]) / _HOUR if self._unpublished else 0.0

@@ -1,5 +1,9 @@
 import re
+from pathlib import Path
 
+from bal.bootstrap import open_service
+from bal.config import Settings
+from bal.home import Home
 from bal.metrics import Metrics
 from tests.unit.docs.pages import ROOT, code, page, rows
 
@@ -37,3 +41,14 @@ def test_every_kind_of_alarm_is_listed() -> None:
     for path in (ROOT / "bal").rglob("*.py"):
         raised |= set(re.findall(r'alarm\(\s*"([a-z-]+)"', path.read_text(encoding="utf-8")))
     assert set(re.findall(r"`([a-z-]+)`", cells[2])) - {"kind"} == raised
+
+
+async def test_a_service_shows_the_numbers_of_back_pressure(tmp_path: Path) -> None:
+    async with open_service(Home(tmp_path / "home"), Settings().model_copy(update={"workers": 0})) as opened:
+        text = opened.metrics.exposition().decode()
+    shown = set(re.findall(r"^(bal_\w+)", text, re.MULTILINE))
+    gauges = {name for name, kind in names().items() if kind == "gauge"}
+    assert len(gauges) >= 4
+    assert gauges <= shown
+    assert 'bal_batches{state="unanchored"} 0.0' in text
+    assert 'bal_batches{state="unpublished"} 0.0' in text
