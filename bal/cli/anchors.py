@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json, print_table
-from bal.core.errors import NotFound
+from bal.core.errors import Malformed, NotFound
 
 if TYPE_CHECKING:
     from bal.reader import Reader
@@ -28,6 +28,14 @@ def anchors(
     """Show the anchors of every log in sequence; with --json one a line."""
     if context.invoked_subcommand is None:
         asyncio.run(_show(home, log, first, as_json=as_json))
+        return
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            message = f"options of {context.invoked_subcommand} stand behind it"
+            raise Malformed(
+                message, subject="anchors", remedy=f"see `bal anchors {context.invoked_subcommand} --help`"
+            )
 
 
 async def _show(home: Path, only: str | None, first: int, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
+from bal.core.errors import Malformed
 
 app = typer.Typer(
     help="Users of the field broker that have a password instead of a certificate.", no_args_is_help=True
@@ -31,9 +32,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a user, or give it a new password; a made password is shown once."""
-    given = None
-    if password_file is not None:
-        given = (sys.stdin.read() if str(password_file) == "-" else password_file.read_text("utf-8")).strip()
+    given = None if password_file is None else _read(password_file)
     password = given or secrets.token_urlsafe(24)
     _accounts(home).put(name, password)
     facts = {"name": name, **({} if given else {"password": password})}
@@ -41,6 +40,19 @@ def add(
         print_json(facts)
     else:
         typer.echo(f"user {name}" + ("" if given else f" with password {password}"))
+
+
+def _read(path: Path) -> str:
+    try:
+        password = (sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")).strip()
+    except UnicodeDecodeError:
+        password = ""
+    if not password:
+        message = "there is no password in this file"
+        raise Malformed(
+            message, subject="--password-file", remedy="write one into it, or leave the option out"
+        )
+    return password
 
 
 @app.command("list")
