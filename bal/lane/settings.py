@@ -24,7 +24,7 @@ class LaneSettings(BaseModel):
         256, ge=1, le=65_536, description="Most messages taken and not yet stored; past it senders wait."
     )
     intake_bytes: int = Field(
-        128 * 1024 * 1024,
+        32 * 1024 * 1024,
         ge=1024,
         description="Most bytes of messages taken and not yet stored; past it senders wait.",
     )
