@@ -252,7 +252,7 @@ def _value(members: dict[str, Any]) -> str:
             raise Refusal("the data is not finite", place="data", code="value")
         raise Refusal("the data is missing or no number", place="data", code="value")
     try:
-        return canonical_value(data)
+        return canonical_value(str(data))  # exactly a str: parts cross processes by marshal
     except Malformed as error:
         raise Refusal(error.what, place="data", code="value") from None
 
