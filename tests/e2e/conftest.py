@@ -10,7 +10,8 @@ from tests.e2e.service import Service
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Return a running service with two sources that go out by MQTT too, for the reader `databus`."""
-    with Service(tmp_path_factory.mktemp("service") / "home") as service:
+    # Deeper than a Unix socket's address can say.
+    with Service(tmp_path_factory.mktemp("service") / ("deep-" * 20) / "home") as service:
         service.done(
             "sources", "add", "dso-a", "--output", "jsonl", "--output", "mqtt", "--reader", "databus"
         )

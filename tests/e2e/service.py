@@ -23,6 +23,7 @@ class Service(Shell):
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
+        home.parent.mkdir(parents=True, exist_ok=True)
         self.log = home.parent / f"{home.name}.log"
         words = ("run", "--json", "--mqtt-port", "0", "--gateway-port", "0", "--home", home)
         with self.log.open("ab") as log:

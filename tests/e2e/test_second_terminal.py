@@ -190,3 +190,17 @@ def test_told_to_end_under_load_it_finishes_what_it_took(loaded: Loaded) -> None
             assert last in {row["address"] for row in shown}
     assert shell.ingest(documents.one("5", "DE-AFTER"))["accepted"] == 1
     assert '"level": "error"' not in loaded.log.read_text()
+
+
+def test_after_a_kill_commands_work_at_once(tmp_path: Path) -> None:
+    with Service(tmp_path / "home") as service:
+        first = service.ingest(documents.many(3))
+        service.stop(signal.SIGKILL)
+        assert (service.home / "run.json").exists()
+        again = service.ingest(documents.many(3))
+        assert (again["duplicates"], again["addresses"]) == (3, first["addresses"])
+        assert service.ingest(documents.one("7", "DE-NEXT"))["accepted"] == 1
+        assert service.clean()["readings"] == 4
+    with Service(tmp_path / "home") as service:  # again, on what the killed one left
+        assert service.ingest(documents.one("8", "DE-AGAIN"))["accepted"] == 1
+        assert service.stop(signal.SIGINT) == 0
