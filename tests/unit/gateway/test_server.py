@@ -158,6 +158,23 @@ async def test_slow_headers(world: World) -> None:
         assert answer.count(b"HTTP/1.1") == 1
 
 
+class Few(BoundedProtocol):
+    connections_most = 2
+
+
+async def test_too_many_connections(world: World) -> None:
+    async with HttpServer(world.app, listen("127.0.0.1", 0), protocol=Few) as server:
+        held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        assert await exchange(server.port, request) == b""
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(10):
+            while not (await exchange(server.port, request)).startswith(b"HTTP/1.1 200"):
+                pass  # the server has not yet seen the others go
+
+
 async def test_a_client_that_does_not_read(world: World) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
