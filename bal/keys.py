@@ -10,7 +10,7 @@ from typing import Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bal.core.errors import Misconfigured
+from bal.core.errors import Conflict, Misconfigured
 from bal.core.pseudonym import PseudonymKey
 
 KEY_BYTES = 32
@@ -66,9 +66,15 @@ class Keys:
 
 
 def rotate_pseudonyms(directory: Path, since: int) -> PseudonymKey:
-    """Add the next pseudonym key, in use from `since` (microseconds) on, and return it."""
+    """Add the next pseudonym key, in use from `since` (microseconds) on, and return it.
+
+    `Conflict` when that is not after the beginning of the key before.
+    """
     path = directory / "pseudonyms.json"
     known = _pseudonym_keys(path)
+    if since <= known[-1].since:
+        message = "a key is used already from that time on, or from a later one"
+        raise Conflict(message, subject=f"pseudonym key {known[-1].number}", remedy="name a later time")
     new = PseudonymKey(known[-1].number + 1, secrets.token_bytes(KEY_BYTES), since)
     _replace(path, _pseudonym_text((*known, new)))
     return new

@@ -31,6 +31,10 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
 
 
+_WHOLE = frozenset({"time", "point", "address"})
+"""Columns whose words are copied: never broken."""
+
+
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
     """Print a table for people."""
     from rich.console import Console
@@ -38,7 +42,7 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
     for row in rows:
         table.add_row(*row)
     # Whoever reads a pipe wants one line a row.
