@@ -9,7 +9,7 @@ from bal.core.entry import Erasure, leaf
 from bal.core.errors import Erased, Invalid, NotFound, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading, natural_key_digest
 from bal.core.source import Source
-from bal.pipeline import Pipeline
+from bal.pipeline import LaneWorker, Pipeline
 from bal.ports import Clock, ErasureNote, Ledger, Store
 from chaincode.merkle import verify_inclusion
 
@@ -72,15 +72,17 @@ class Erasing:
         self._copies = copies
         self._left: dict[Address, tuple[ErasureNote, bytes | None]] = {}
         """Noted and not carried out yet, by the note's address; with the lookup once only the SCD is left to do."""
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held while anything is removed; who holds it reads nothing that is being erased."""
 
     async def erase(
         self, address: Address, who: str, why: str, source_of: Callable[[str], Source]
     ) -> Address:
-        """Erase the reading at `address`; return the address of the anchored note.
+        """Erase the reading at `address` wherever it is stored; return the address of the anchored note.
 
-        `NotFound`, `Erased`, `Refused` for what is no reading or not anchored, `Invalid` for a row that does not prove
-        to be what was anchored: run an audit first.
+        Equal values of one natural key are one reading to whoever asks, so those sent again in other messages go too, each
+        with a note of its own. `NotFound`, `Erased`, `Refused` for what is no reading or not anchored, `Invalid` for a row
+        that does not prove to be what was anchored: run an audit first.
         """
         for text, what in ((who, "who"), (why, "why")):
             if not text.strip() or len(text) > _TEXT_CHARACTERS or not text.isprintable():
@@ -90,22 +92,41 @@ class Erasing:
         if not isinstance(target.entry, Reading):
             message = "only readings can be erased"
             raise Refused(message, subject=str(address))
-        digest = leaf(target.entry, target.salt)
-        await self._prove(address, digest)
+        await self._prove(address, leaf(target.entry, target.salt))
         source = source_of(target.entry.source)
+        lane = self._pipeline.lane_of(source)
+        self._keys.add(target.entry)
+        notes: dict[Address, ErasureNote] = {}
+        wanted = list(dict.fromkeys([address, *await self._store.repetitions(target.entry)]))
+        while wanted:
+            for one in wanted:
+                await self._published(one)
+            found = await asyncio.gather(*(self._note(lane, source, one, who, why) for one in wanted))
+            notes |= dict(zip(wanted, found, strict=True))
+            # Asked again once the notes are stored: whatever was on its way before them is stored too.
+            wanted = [one for one in await self._store.repetitions(target.entry) if one not in notes]
+        await lane.anchored.reached(max(note.noted_at.seq for note in notes.values()))
+        for note in notes.values():
+            async with self.turn:
+                await self._remove(note, target.entry)
+        return notes[address].noted_at
+
+    async def _published(self, address: Address) -> None:
         writing = self._pipeline.lane_writing(address.log)
         if writing is not None:
             await writing.published.reached(address.seq)
-        self._keys.add(target.entry)
-        lane = self._pipeline.lane_of(source)
+
+    async def _note(
+        self, lane: LaneWorker, source: Source, address: Address, who: str, why: str
+    ) -> ErasureNote:
+        row = await self._store.entry(address)
+        digest = leaf(row.entry, row.salt)
+        await self._prove(address, digest)
         entry = Erasure(source.name, str(address), digest.hex(), who, why, self._clock.now())
         noted_at = await lane.append(entry, source.rules.digest())
         note = ErasureNote(address, noted_at, entry, (await self._store.entry(noted_at)).salt)
         self._left[noted_at] = note, None
-        await lane.anchored.reached(noted_at.seq)
-        async with self._turn:
-            await self._remove(note, target.entry)
-        return noted_at
+        return note
 
     async def finish(self) -> None:
         """Take up what a crash left: notes whose target is still there. Nothing of these readings is accepted again."""
@@ -120,7 +141,7 @@ class Erasing:
     async def go_on(self) -> None:
         """Carry out what is left, as far as that can be now: not before the note is anchored."""
         for noted_at in list(self._left):
-            async with self._turn:
+            async with self.turn:
                 if noted_at not in self._left:
                     continue
                 note, lookup = self._left[noted_at]

@@ -214,6 +214,10 @@ class Store(Protocol):
         """
         ...
 
+    async def repetitions(self, reading: Reading) -> list[Address]:
+        """Return where readings of the same natural key and value stand, that one included, in order of receipt."""
+        ...
+
     async def erased_lookups(self) -> set[bytes]:
         """Return the keyed digests of everything erased."""
         ...

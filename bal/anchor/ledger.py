@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from bal.anchor.beside import ChainBeside
 from bal.anchor.block import altered
+from bal.anchor.blockfile import BlockReader
 from bal.anchor.chain import EmbeddedChain
 from bal.anchor.execution import execute
 from bal.anchor.identity import OPERATOR, REGULATOR, Identity
@@ -172,6 +173,8 @@ class EmbeddedLedger:
                 ends[log] = seq
         if chain.tip != tip:
             raise altered(chain.tip.height, "it ends in another block than was written")
+        # Behind it may stand what a writer is adding at this moment, and nothing else.
+        await asyncio.to_thread(_exhaust, BlockReader(self.path, self.public_key, tip))
         for log in {*ends, *await self.logs()}:
             head = await self.head(log)
             if self._chain.tip == tip and (head.anchor.seq if head else -1) != ends.get(log, -1):
@@ -199,6 +202,11 @@ class EmbeddedLedger:
         if found is None:
             raise StateDamaged
         return commitment(found.value, found.version[0], self.channel)
+
+
+def _exhaust(blocks: BlockReader) -> None:
+    for _ in blocks:
+        pass
 
 
 def _refused(error: ContractError) -> LedgerRefused:

@@ -26,6 +26,16 @@ def erasures(db: sqlite3.Connection, log: str) -> list[ErasureNote]:
     ]
 
 
+def repetitions(db: sqlite3.Connection, reading: Reading) -> list[Address]:
+    """Return where readings of the natural key and value of `reading` stand, in order of receipt."""
+    sql = f"""SELECT log, seq, idx FROM readings INDEXED BY readings_by_bucket
+        WHERE source = :source AND timestamp / {BUCKET_MICROSECONDS} = :bucket AND point = :point AND timestamp = :timestamp
+        AND component = :component AND reading_type = :reading_type AND phase = :phase AND value = :value
+        ORDER BY received_at, log, seq, idx"""  # noqa: S608 - a constant
+    bucket = reading.timestamp // BUCKET_MICROSECONDS
+    return [Address(*row) for row in db.execute(sql, {**reading._asdict(), "bucket": bucket})]
+
+
 def remove(db: sqlite3.Connection, note: ErasureNote, lookup: bytes) -> list[bytes] | None:
     """Delete the row of `note.target` and remember what must not come back.
 

@@ -15,6 +15,7 @@ from bal.core.commitment import Commitment
 from bal.core.entry import StoredEntry
 from bal.core.errors import StoreFailed
 from bal.core.message import Receipt
+from bal.core.reading import Reading
 from bal.core.source import Lane, Source
 from bal.ports import BatchRecord, ClosedLog, ErasureNote, ReadingQuery, StoredReading, Tile
 from bal.store import batches, closing, erasure, readings, registry
@@ -115,6 +116,9 @@ class SqliteStore:
                 await asyncio.sleep(_SCRUB_PAUSE)
             else:
                 return
+
+    async def repetitions(self, reading: Reading) -> list[Address]:
+        return await self._db.read(erasure.repetitions, reading)
 
     async def erased_lookups(self) -> set[bytes]:
         return await self._db.read(erasure.lookups)

@@ -313,7 +313,7 @@ async def test_by_http(place: Place) -> None:
 def test_by_files(place: Place) -> None:
     """Ingest everything from files named by a customer, and from standard input."""
     for code, texts in ((0, GOOD), (1, PARTLY), (2, UNREADABLE)):
-        paths = []
+        paths: list[Path] = []
         for name, text in texts.items():
             paths.append(place.folder / f"{code}-{len(paths)}.xml")
             paths[-1].write_bytes(encoded(name, text).replace(b"17.25", b"17.27"))

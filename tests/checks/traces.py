@@ -67,12 +67,13 @@ def in_folder(folder: Path, texts: Iterable[str]) -> list[Trace]:
     return found
 
 
-def raw_in_folder(folder: Path, pattern: bytes) -> list[str]:
-    """Return the files of `folder` that hold bytes, as such, in hex or in base64."""
-    patterns = [pattern, pattern.hex().encode(), pattern.hex().upper().encode()]
-    patterns += [_base64(pattern, shift) for shift in range(3)]
-    return [
-        str(path.relative_to(folder))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(each in path.read_bytes() for each in patterns)
-    ]
+def raw_in_folder(folder: Path, *texts: bytes) -> list[str]:
+    """Return the files of `folder` that hold one of `texts`, as such, in hex or in base64."""
+    patterns = [form for text in texts for form in (text, text.hex().encode(), text.hex().upper().encode())]
+    patterns += [_base64(text, shift) for text in texts for shift in range(3)]
+    found = []
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        if any(pattern in content for pattern in patterns):
+            found.append(str(path.relative_to(folder)))
+    return found

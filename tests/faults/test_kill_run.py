@@ -66,7 +66,7 @@ class Senders:
             "0.1",
             "--documents",
         )
-        frames = ("--devices", "2", "--rate", "5", "--seconds", str(SECONDS_PER_KILL * (KILLS + 1)))
+        frames = ("--devices", "1", "--rate", "5", "--seconds", str(SECONDS_PER_KILL * (KILLS + 1)))
         broker = ("--broker", f"127.0.0.1:{mqtt}")
         web = ("--url", url, "--token-file", str(folder / "token"))
         self.commands = {

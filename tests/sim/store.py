@@ -12,6 +12,7 @@ from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import StoredEntry
 from bal.core.message import Receipt
+from bal.core.reading import Reading
 from bal.core.source import Lane, Source
 from bal.ports import BatchRecord, ClosedLog, ErasureNote, ReadingQuery, StoredReading, Tile
 from bal.store import batches, closing, erasure, readings, registry
@@ -109,6 +110,9 @@ class SimulatedStore:
 
     async def erase(self, note: ErasureNote, lookup: bytes) -> None:
         await self._do(erasure.remove, note, lookup)
+
+    async def repetitions(self, reading: Reading) -> list[Address]:
+        return list(await self._do(erasure.repetitions, reading))
 
     async def erased_lookups(self) -> set[bytes]:
         return set(await self._do(erasure.lookups))
