@@ -6,13 +6,11 @@ while k commits, and a stage that stands still holds back those before it, up to
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from bal.core.address import Address
-from bal.core.batch import SealedBatch
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry
@@ -24,49 +22,23 @@ from bal.lane.collecting import Collecting, Erased, Note, Sealed
 from bal.lane.collector import Collector
 from bal.lane.heads import compare
 from bal.lane.intake import Intake
-from bal.lane.metrics import LaneMetrics
 from bal.lane.publishing import Publishing
 from bal.lane.room import Room
 from bal.lane.settings import LaneSettings
 from bal.lane.succession import Succession
 from bal.lane.ticket import Ticket
 from bal.lane.watermark import Watermark
-from bal.ports import BatchPlace, Clock, Ledger, Normaliser, Publisher, Quarantine, Random, Store, Task, Tasks
+from bal.lane.world import ToAnchor, ToPublish, World
+from bal.ports import BatchPlace, Task
 from chaincode.anchor import Anchor
+
+__all__ = ["KEPT", "LaneWorker", "Pipeline", "World"]
 
 _log = structlog.get_logger()
 KEPT = 16
 """Batches kept in memory from storing to anchoring, and from there to publishing; further ones are read again."""
 _FIRST_PAUSE = 0.05
 _SECOND = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything the flow needs of the world."""
-
-    store: Store
-    ledger: Ledger
-    quarantine: Quarantine
-    normaliser: Normaliser
-    publishers: Sequence[Publisher]
-    clock: Clock
-    random: Random
-    tasks: Tasks
-    metrics: LaneMetrics
-
-
-@dataclass(frozen=True, slots=True)
-class _ToAnchor:
-    anchor: Anchor
-    batch: SealedBatch | None
-
-
-@dataclass(frozen=True, slots=True)
-class _ToPublish:
-    log: str
-    seq: int
-    batch: CertifiedBatch | None
 
 
 class LaneWorker:
@@ -80,6 +52,7 @@ class LaneWorker:
         *,
         sources: Callable[[], Mapping[str, Source]],
         erased: Erased,
+        publishing: Publishing | None = None,
     ) -> None:
         self.lane = lane
         self.settings = settings
@@ -89,7 +62,9 @@ class LaneWorker:
         self.closed_log = False
         """Whether it failed because the contract refused a batch for good, after it had closed its log."""
         self.room = Room(settings, world.clock)
-        self.publishing = Publishing(world.publishers, sources, world.clock, settings, world.metrics.alarm)
+        self.publishing = publishing or Publishing(
+            world.store, world.publishers, sources, world.clock, settings, world.metrics.alarm
+        )
         self._world = world
         self._sources = sources
         self._erased = erased
@@ -105,8 +80,8 @@ class LaneWorker:
         self._succession = Succession(world.store, world.ledger, world.random)
         self._anchoring = Anchoring(world.ledger, world.clock, settings)
         self._collecting: Collecting
-        self._to_anchor: asyncio.Queue[_ToAnchor] = asyncio.Queue()
-        self._to_publish: asyncio.Queue[_ToPublish] = asyncio.Queue()
+        self._to_anchor: asyncio.Queue[ToAnchor] = asyncio.Queue()
+        self._to_publish: asyncio.Queue[ToPublish] = asyncio.Queue()
         self._loops: list[Task] = []
         self._writing: asyncio.Future[None] | None = None
 
@@ -124,6 +99,7 @@ class LaneWorker:
         succession = self._succession
         self.lane = await succession.open_log(self.lane, world.clock.now())
         await succession.carry_over(self.lane, world.clock.now())
+        await self.publishing.load()
         log = self.lane.log
         last = await store.last_batch(log)
         waiting = await store.unanchored(log)
@@ -157,10 +133,10 @@ class LaneWorker:
         anchored = unpublished[: len(unpublished) - len(waiting)]
         for place in [*left, *(BatchPlace(log, seq) for seq in anchored)]:
             self.room.to_publish((await store.batch(place.log, place.seq)).anchor.size)
-            self._to_publish.put_nowait(_ToPublish(place.log, place.seq, None))
+            self._to_publish.put_nowait(ToPublish(place.log, place.seq, None))
         for anchor in waiting:
             self.room.stored()
-            self._to_anchor.put_nowait(_ToAnchor(anchor, None))
+            self._to_anchor.put_nowait(ToAnchor(anchor, None))
 
     async def _guard(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -236,7 +212,14 @@ class LaneWorker:
 
     def successor(self) -> "LaneWorker":
         """Return a new worker for the same lane, to be started once this one has failed."""
-        return LaneWorker(self.lane, self._world, self.settings, sources=self._sources, erased=self._erased)
+        return LaneWorker(
+            self.lane,
+            self._world,
+            self.settings,
+            sources=self._sources,
+            erased=self._erased,
+            publishing=self.publishing,
+        )
 
     # --- taking
     async def take(self, message: Message, source: Source, *, wait: bool) -> Ticket:
@@ -285,13 +268,13 @@ class LaneWorker:
             self._world.metrics.accepted(batch.size)
             self.room.stored()
             kept = self._to_anchor.qsize() < KEPT
-            self._to_anchor.put_nowait(_ToAnchor(batch.anchor, batch if kept else None))
+            self._to_anchor.put_nowait(ToAnchor(batch.anchor, batch if kept else None))
         elif receipts := [each.receipt for each in item.moved if each.receipt.accepted]:
             await store.record_receipts(receipts)
 
     async def _anchor(self) -> None:
         queue = self._to_anchor
-        group: list[_ToAnchor] = []
+        group: list[ToAnchor] = []
         while True:
             if not group:
                 group.append(await queue.get())
@@ -309,7 +292,7 @@ class LaneWorker:
             self.anchored.advance(commitments[-1].anchor.seq)
             del group[: len(commitments)]
 
-    def _anchored(self, commitment: Commitment, each: _ToAnchor, now: int) -> None:
+    def _anchored(self, commitment: Commitment, each: ToAnchor, now: int) -> None:
         size, batch = each.anchor.size, each.batch
         self.room.anchored(size)
         lag = 0 if batch is None else max(0, now - batch.sealed_at)  # the clock may have been set back
@@ -318,7 +301,7 @@ class LaneWorker:
         if batch is not None and self._to_publish.qsize() < KEPT:
             certified = CertifiedBatch(commitment, batch.entries, batch.salts, batch.leaves)
             certified.__dict__["tree"] = batch.tree
-        self._to_publish.put_nowait(_ToPublish(each.anchor.log, each.anchor.seq, certified))
+        self._to_publish.put_nowait(ToPublish(each.anchor.log, each.anchor.seq, certified))
 
     async def _close_log(self, error: LedgerRefused) -> None:
         log, clock = self.lane.log, self._world.clock

@@ -6,7 +6,7 @@ Adapters are native to their engine; one behaviour suite per port runs over ever
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bal.core.address import Address
 from bal.core.batch import SealedBatch
@@ -21,6 +21,8 @@ from bal.core.stored import (
     BatchRecord,
     ClosedLog,
     ErasureNote,
+    Parked,
+    Quarantined,
     ReadingQuery,
     StoredReading,
     Tile,
@@ -38,6 +40,7 @@ __all__ = [
     "Ledger",
     "NormalisedPart",
     "Normaliser",
+    "Parked",
     "Publisher",
     "Quarantine",
     "Quarantined",
@@ -188,6 +191,19 @@ class Store(Protocol):
         """Drop complete receipts older than `before` (microseconds); return how many."""
         ...
 
+    # --- parkings -------------------------------------------------------------------------------------------------
+    async def park(self, parked: Parked) -> None:
+        """Record what an output refused and from which batch on, in the stead of what is on record for the pair."""
+        ...
+
+    async def unpark(self, output: str, source: str) -> None:
+        """Forget a parking; none is no harm."""
+        ...
+
+    async def parked(self) -> list[Parked]:
+        """Return every parking, by output and source."""
+        ...
+
     # --- closed logs ----------------------------------------------------------------------------------------------
     async def close_log(self, log: str, reason: str, now: int) -> None:
         """Record that nothing is appended to `log` any more; the first reason stays."""
@@ -258,21 +274,6 @@ class Store(Protocol):
     def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
         """Yield readings, newest timestamp first; with `history` oldest revision first within one natural key."""
         ...
-
-
-class Quarantined(NamedTuple):
-    """One thing in quarantine. `fragment` is there only when asked for."""
-
-    id: int
-    source: str
-    digest: bytes
-    ordinal: int
-    """Which outcome of the message; -1 for the message as a whole."""
-    reason: str
-    where: str
-    code: str
-    quarantined_at: int
-    fragment: bytes | None = None
 
 
 class Quarantine(Protocol):
@@ -360,8 +361,8 @@ class Publisher(Protocol):
     async def publish(self, batch: CertifiedBatch, sources: frozenset[str]) -> None:
         """Hand out the certificates of `sources` in `batch` and return once they are acknowledged.
 
-        Called for one batch of a log after the other; after a crash again for the same batch. Raises `Unavailable` (try
-        again later) or `PublishRefused` (park that source).
+        Called for one batch of a log after the other; after a crash again for the same batch, and beside for a source
+        that was parked. Raises `Unavailable` (try again later) or `PublishRefused` (park that source).
         """
         ...
 

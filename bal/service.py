@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 
 from bal.core.address import Address
-from bal.core.errors import BalError, Malformed, Refused, Unavailable, Unreadable
+from bal.core.errors import BalError, Conflict, Malformed, NotFound, Refused, Unavailable, Unreadable
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.names import check_name
 from bal.core.source import Source
+from bal.core.stored import BatchPlace
 from bal.erasing import Erasing
 from bal.lane.ticket import Ticket
 from bal.pipeline import Pipeline
@@ -50,6 +51,7 @@ class Service:
         self._background: set[asyncio.Task[None]] = set()
         self._erasures: set[asyncio.Task[Address]] = set()
         self._registering = asyncio.Lock()
+        self._republishing = asyncio.Lock()
         self.stopping = asyncio.Event()
         """Set when an operator asked for the end."""
 
@@ -188,6 +190,32 @@ class Service:
         erasure.add_done_callback(self._erasures.discard)
         return await asyncio.shield(erasure)  # carried out to its end, whether or not its asker waits
 
+    async def republish(
+        self, name: str, output: str | None = None, start: Address | None = None
+    ) -> dict[str, int]:
+        """Hand a source's certified batches to an output again; return how many, by output.
+
+        From where the output has refused the source, which ends its parking, or from the batch of the address `start`
+        on. Without `output`: to all at which it is parked, or with `start` to all it is set to. `NotFound` when nothing
+        is parked and no start given; what the output raises when it refuses or does not answer: it stays parked then.
+        """
+        async with self._republishing:
+            source = self.registry.get(name)
+            publishing = self.pipeline.lane_of(source).publishing
+            outputs: list[str] = [output] if output is not None else list(source.outputs)
+            if start is not None and not set(outputs) <= set(source.outputs):
+                message = "this source is not set to this output"
+                raise Conflict(message, subject=name, remedy="set it with `bal sources add --output`")
+            if start is None and output is None:
+                outputs = [each.output for each in await self.store.parked() if each.source == name]
+            if not outputs:
+                message = "nothing of this source is parked"
+                raise NotFound(message, subject=name, remedy="say from where with --from")
+            place = None if start is None else BatchPlace(start.log, start.seq)
+            return {
+                each: await publishing.republish(each, source, self._erasing.turn, place) for each in outputs
+            }
+
     async def status(self) -> dict[str, Any]:
         """Return what there is to say of the service."""
         return {"lanes": self.state(), "sources": sorted(self.registry.all())}
@@ -221,7 +249,10 @@ class Service:
                 "unpublished_hours": round(worker.room.unpublished_hours(), 3),
                 "anchored": worker.anchored.value,
                 "published": worker.published.value,
-                "parked": sorted(map(list, worker.publishing.parked)),
+                "parked": [
+                    {"output": each.output, "source": each.source, "from": f"{each.log}:{each.seq}"}
+                    for _, each in sorted(worker.publishing.parked.items())
+                ],
             }
             for name, worker in self.pipeline.lanes.items()
         }

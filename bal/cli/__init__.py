@@ -35,9 +35,11 @@ def _register() -> None:
         doctor,
         erase,
         ingest,
+        keys,
         pki,
         readings,
         rejections,
+        republish,
         run,
         simulate,
         sources,
@@ -45,16 +47,18 @@ def _register() -> None:
         verify,
     )
 
-    for verb in (demo, run, ingest, readings, certificate, verify, audit, erase, rejections, bench, doctor):
+    for verb in (demo, run, ingest, readings, certificate, verify, audit, erase, republish, rejections):
         verb.register(app)
-    for group in (anchors, sources, clients, users, pki, config, simulate):
+    for verb in (bench, doctor):
+        verb.register(app)
+    for group in (anchors, sources, clients, users, pki, keys, config, simulate):
         app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
 def main() -> None:
     """Run the command line; errors go to standard error on one line, in JSON with `--json`."""
-    _register()
     try:
+        _register()
         code = app(standalone_mode=False, prog_name="bal")
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)

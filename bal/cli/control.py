@@ -89,8 +89,8 @@ def problem(response: httpx.Response) -> BalError:
     facts = {"subject": str(document.get("subject", "")), "remedy": str(document.get("remedy", ""))}
     kind = next((kind for kind in _kinds(BalError) if kind.slug == slug), BalError)
     if kind in {LedgerRefused, LedgerAltered, PublishRefused}:
-        error = BalError(text, **facts)
-        error.__dict__["exit_code"] = kind.exit_code
+        error = kind.__new__(kind, text)
+        BalError.__init__(error, text, **facts)  # without what only the service knows: a code, a block
         return error
     return kind(text, **facts)
 

@@ -84,5 +84,8 @@ async def _inside(home: Home) -> AsyncIterator[Check]:
                 behind = await reader.store.unanchored(log)
                 fits = stored - len(behind) <= anchored <= stored
                 yield Check(f"log {log}", fits, f"{stored + 1} batches stored, {anchored + 1} anchored")
+            for each in await reader.store.parked():
+                found = f"{each.source} is parked from {each.log}:{each.seq} on; `bal republish --source {each.source}`"
+                yield Check(f"output {each.output}", ok=False, found=found)
     except BalError as error:
         yield Check("database and ledger", ok=False, found=error.diagnostics())

@@ -1,4 +1,4 @@
-"""What the Shared Customer Database holds and is asked for, in the domain's words."""
+"""What the Shared Customer Database and the quarantine hold and are asked for, in the domain's words."""
 
 from typing import Any, NamedTuple
 
@@ -23,6 +23,17 @@ class ClosedLog(NamedTuple):
     log: str
     reason: str
     closed_at: int
+    """Microseconds UTC."""
+
+
+class Parked(NamedTuple):
+    """A source that an output has refused: nothing of it is handed out there from the batch (log, seq) on."""
+
+    output: str
+    source: str
+    log: str
+    seq: int
+    parked_at: int
     """Microseconds UTC."""
 
 
@@ -78,3 +89,18 @@ class ErasureNote(NamedTuple):
     noted_at: Address
     entry: Erasure
     salt: bytes
+
+
+class Quarantined(NamedTuple):
+    """One thing in quarantine. `fragment` is there only when asked for."""
+
+    id: int
+    source: str
+    digest: bytes
+    ordinal: int
+    """Which outcome of the message; -1 for the message as a whole."""
+    reason: str
+    where: str
+    code: str
+    quarantined_at: int
+    fragment: bytes | None = None

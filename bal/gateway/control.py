@@ -55,6 +55,14 @@ class ErasureAsked(_Asked):
     why: str
 
 
+class RepublishingAsked(_Asked):
+    """What `POST /republish` takes. `start` is an address; without it what is parked."""
+
+    source: str
+    output: str | None = None
+    start: str | None = None
+
+
 class SuspensionAsked(_Asked):
     """What suspending and resuming take."""
 
@@ -113,6 +121,14 @@ async def erase(asked: ErasureAsked, operations: Service) -> Response:
     """Erase a reading; answer with the address of the anchored note."""
     noted_at = await operations.erase(Address.parse(asked.address), asked.who, asked.why)
     return json_answer({"address": asked.address, "noted_at": str(noted_at)})
+
+
+@router.post("/republish")
+async def republish(asked: RepublishingAsked, operations: Service) -> Response:
+    """Hand certified readings to outputs again; answer once they have them, with the number of batches by output."""
+    start = None if asked.start is None else Address.parse(asked.start)
+    done = await operations.republish(check_name(asked.source, "source name"), asked.output, start)
+    return json_answer({"source": asked.source, "batches": dict(done)})
 
 
 @router.post("/sources")

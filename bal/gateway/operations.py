@@ -35,6 +35,12 @@ class Operations(Protocol):
         """Erase a reading; return the address of the anchored note that says so."""
         ...
 
+    async def republish(
+        self, name: str, output: str | None = None, start: Address | None = None
+    ) -> Mapping[str, int]:
+        """Hand what was parked, or all from `start` on, to an output again; return how many batches, by output."""
+        ...
+
     async def status(self) -> Mapping[str, Any]:
         """Return what there is to say of the service, as JSON."""
         ...

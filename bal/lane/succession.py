@@ -107,6 +107,9 @@ class Succession:
         if not whole or root(leaves(entries, [row.salt for row in rows])).hex() != anchor.root:
             message = "the stored rows of a batch are not what was sealed"
             raise Invalid(message, subject=f"{anchor.log}:{anchor.seq}", remedy="run `bal audit`")
+        old = await self._store.batch(
+            anchor.log, anchor.seq
+        )  # sealed after all before it, and after it was received
         last: BatchRecord | None = await self._store.last_batch(log)
         drawn = self._random.bytes(SALT_BYTES * len(rows))
         salts = [drawn[start : start + SALT_BYTES] for start in range(0, len(drawn), SALT_BYTES)]
@@ -119,6 +122,6 @@ class Succession:
             leaves=leaves(entries, salts),
             rules=dict(anchor.rules),
             receipts=(),
-            sealed_at=max(now, 0 if last is None else last.sealed_at, *(e.received_at for e in entries)),
+            sealed_at=max(now, 0 if last is None else last.sealed_at, old.sealed_at),
         )
         await self._store.carry_over(anchor.log, anchor.seq, batch)

@@ -72,7 +72,10 @@ class JsonLines:
             indexes.setdefault(entry.source, []).append(index)
         for source, certificates in lines.items():
             path = self._newest(source, day)
-            first = _first_missing(self._end(path), batch, indexes[source])
+            end = self._end(path)
+            first = _first_missing(end, batch, indexes[source])
+            if end is not None and end.log != batch.commitment.anchor.log:
+                first = self._standing(source, day, batch, indexes[source])
             if first < len(certificates):
                 if path.exists() and path.stat().st_size >= self._file_bytes and not first:
                     path = self._part(source, day, self._parts(source, day))
@@ -92,10 +95,25 @@ class JsonLines:
         return self._part(source, day, max(self._parts(source, day) - 1, 0))
 
     def _end(self, path: Path) -> Address | None:
-        if path not in self._ends:
+        if path not in self._ends or not path.exists():  # it may have been moved away
             self._ends = {known: end for known, end in self._ends.items() if known.parent != path.parent}
             self._ends[path] = _repair(path) if path.exists() else None
         return self._ends[path]
+
+    def _standing(self, source: str, day: str, batch: CertifiedBatch, indexes: Sequence[int]) -> int:
+        """Return how many of the entries stand in the day's files, whatever log their last line is of."""
+        anchor = batch.commitment.anchor
+        place = f'"address":"{anchor.log}:{anchor.seq}:'
+        starts = (f'{{"version":{CERTIFICATE_VERSION},{place}'.encode(), f"{{{place}".encode())
+        last = -1
+        for number in range(self._parts(source, day)):
+            path = self._part(source, day, number)
+            for start in starts:
+                for first, end in _lines_that_begin(path, start):
+                    with path.open("rb") as file:
+                        file.seek(first)
+                        last = max(last, Address.parse(json.loads(file.read(end - first))["address"]).index)
+        return sum(index <= last for index in indexes)
 
     def _erase(self, address: Address) -> int:
         start = f'{{"version":{CERTIFICATE_VERSION},"address":"{address}",'.encode()

@@ -17,8 +17,8 @@ from bal.core.errors import StoreFailed
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.ports import BatchRecord, ClosedLog, ErasureNote, ReadingQuery, StoredReading, Tile
-from bal.store import batches, closing, erasure, readings, registry
+from bal.ports import BatchRecord, ClosedLog, ErasureNote, Parked, ReadingQuery, StoredReading, Tile
+from bal.store import batches, closing, erasure, parking, readings, registry
 from bal.store.connection import Connections
 from bal.store.schema import PRAGMAS, SCHEMA
 from chaincode.anchor import Anchor
@@ -92,6 +92,16 @@ class SqliteStore:
 
     async def forget_receipts(self, before: int) -> int:
         return await self._db.write(batches.forget_receipts, before)
+
+    # --- parkings
+    async def park(self, parked: Parked) -> None:
+        await self._db.write(parking.park, parked)
+
+    async def unpark(self, output: str, source: str) -> None:
+        await self._db.write(parking.unpark, output, source)
+
+    async def parked(self) -> list[Parked]:
+        return await self._db.read(parking.parked)
 
     # --- closed logs
     async def close_log(self, log: str, reason: str, now: int) -> None:

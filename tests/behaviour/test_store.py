@@ -10,7 +10,7 @@ from bal.core.entry import Erasure, leaf
 from bal.core.errors import BalError, Conflict, Erased, LaneLost, NotFound, NotYetAnchored
 from bal.core.limits import TILE_LEAVES
 from bal.core.source import Lane, Source
-from bal.ports import ClosedLog, ErasureNote, Store
+from bal.ports import ClosedLog, ErasureNote, Parked, Store
 from chaincode.anchor import Anchor
 from chaincode.merkle import verify_inclusion
 from tests.behaviour.stores import World, anchor, answer, put
@@ -42,6 +42,19 @@ async def test_a_lane_writes_the_log_recorded_last_and_no_log_is_opened_twice(st
         with pytest.raises(Conflict):
             await store.record_lane(Lane(name, "b-2", 4))
     assert await store.lanes() == [Lane("a", "a", 2), Lane("b", "b-2", 3)]
+
+
+async def test_a_parking_is_kept_until_it_is_lifted_and_the_last_place_counts(store_world: World) -> None:
+    first = Parked("jsonl", "dso-b", "bal-1", 7, 1)
+    further = first._replace(seq=9, parked_at=2)
+    other = Parked("jsonl", "dso-a", "bal-1-2", 0, 3)
+    for parked in (first, other, further, other):
+        await store_world.store.park(parked)
+    await store_world.reopen()
+    assert await store_world.store.parked() == [other, further]
+    await store_world.store.unpark("jsonl", "dso-b")
+    await store_world.store.unpark("mqtt", "dso-a")
+    assert await store_world.store.parked() == [other]
 
 
 # --- write path

@@ -14,8 +14,8 @@ from bal.core.entry import StoredEntry
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.ports import BatchRecord, ClosedLog, ErasureNote, ReadingQuery, StoredReading, Tile
-from bal.store import batches, closing, erasure, readings, registry
+from bal.ports import BatchRecord, ClosedLog, ErasureNote, Parked, ReadingQuery, StoredReading, Tile
+from bal.store import batches, closing, erasure, parking, readings, registry
 from bal.store.schema import SCHEMA
 from chaincode.anchor import Anchor
 
@@ -98,6 +98,15 @@ class SimulatedStore:
 
     async def forget_receipts(self, before: int) -> int:
         return int(await self._do(batches.forget_receipts, before))
+
+    async def park(self, parked: Parked) -> None:
+        await self._do(parking.park, parked)
+
+    async def unpark(self, output: str, source: str) -> None:
+        await self._do(parking.unpark, output, source)
+
+    async def parked(self) -> list[Parked]:
+        return list(await self._do(parking.parked))
 
     async def close_log(self, log: str, reason: str, now: int) -> None:
         await self._do(closing.close_log, log, reason, now)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bal.core.certified import CertifiedBatch
 from bal.core.entry import Erasure
-from bal.core.errors import BalError, StoreFailed, Unavailable, Unreadable
+from bal.core.errors import BalError, NotFound, PublishRefused, StoreFailed, Unavailable, Unreadable
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
@@ -83,14 +83,13 @@ class SimulatedQuarantine(KeptQuarantine):
 
 
 class SimulatedOutput:
-    """An output that is away at times, and loses acknowledgements."""
+    """An output that is away at times, loses acknowledgements, and refuses a source."""
 
     def __init__(self, world: World, name: str) -> None:
         self.name = name
         self._world = world
-        self.given: list[tuple[str, int]] = []
-        """Batches in the order they were handed out."""
-        self.acknowledged: set[tuple[str, int]] = set()
+        self.given: dict[str, list[tuple[str, int]]] = {name: [] for name in SOURCES}
+        """Of each source the batches in the order they were handed out."""
         self.entries: Counter[str] = Counter()
 
     async def publish(self, batch: CertifiedBatch, sources: frozenset[str]) -> None:
@@ -100,8 +99,13 @@ class SimulatedOutput:
             world.complain("output away")
             raise Unavailable("disk full")
         anchor = batch.commitment.anchor
+        assert sources <= anchor.counts.keys()
+        if self.name != "events" and world.chance.random() < world.refuses:
+            world.complain("output refuses")
+            raise PublishRefused("not this one", source=world.chance.choice(sorted(sources)))
         assert batch.tree.root.hex() == anchor.root
-        self.given.append((anchor.log, anchor.seq))
+        for name in sorted(sources):
+            self.given[name].append((anchor.log, anchor.seq))
         for index, _, certificate in batch.certificates(sources):
             assert certificate
             self.entries[str(batch.address(index))] += 1
@@ -109,7 +113,6 @@ class SimulatedOutput:
             world.complain("acknowledgement of an output lost")
             raise Unavailable("the acknowledgement was lost")
         await world.pause("output")
-        self.acknowledged.add((anchor.log, anchor.seq))
 
 
 class World:
@@ -118,6 +121,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.faults = self.chance.choice([0.0, 0.02, 0.1, 0.3])
+        self.refuses = self.chance.choice([0.0, 0.0, 0.05])
         self.slow = self.chance.choice([0.001, 0.05, 1.0])
         self.at = 0.0
         self.skew = 0.0
@@ -185,7 +189,7 @@ class World:
 
     async def _life(self, senders: Iterable[Coroutine[Any, Any, None]], crash_after: float | None) -> bool:
         tasks = RealTasks()
-        self.pipeline, self._started = Pipeline([]), asyncio.Event()
+        self.pipeline, self.started = Pipeline([]), asyncio.Event()
         sending = asyncio.ensure_future(self._all(senders))
         running = asyncio.ensure_future(self._run(tasks))
         try:
@@ -212,7 +216,7 @@ class World:
         await asyncio.gather(*work)
 
     async def _drained(self, running: asyncio.Future[None]) -> None:
-        started = asyncio.ensure_future(self._started.wait())
+        started = asyncio.ensure_future(self.started.wait())
         ways: set[asyncio.Future[Any]] = {running, started}
         await asyncio.wait(ways, timeout=LIFETIME, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
@@ -251,7 +255,7 @@ class World:
             )
             await pipeline.start()
             self.pipeline = pipeline
-            self._started.set()
+            self.started.set()
             await pipeline.failure()
         except BalError as error:
             self.complain(f"service stopped: {type(error).__name__}")
@@ -283,6 +287,22 @@ class World:
             self.refused.add(message.digest)
         else:
             receipts.setdefault(message.digest, []).append(receipt)
+
+    async def republish(self, times: int) -> None:
+        """Let an operator hand on what is parked, as often as said, whatever comes of it."""
+        for _ in range(times):
+            await asyncio.sleep(self.chance.expovariate(1 / (10 * self.slow)))
+            await self.hand_on()
+
+    async def hand_on(self) -> None:
+        """Hand on everything that is parked, as far as the outputs take it."""
+        for worker in list(self.pipeline.lanes.values()):
+            for output, name in sorted(worker.publishing.parked):
+                try:
+                    count = await worker.publishing.republish(output, SOURCES[name], asyncio.Lock(), None)
+                    self.complain("handed on" if count else "lifted")
+                except (Unavailable, PublishRefused, NotFound) as error:
+                    self.complain(f"not handed on: {type(error).__name__}")
 
     async def note(self, count: int, noted: list[str], tried: list[str]) -> None:
         """Put entries of the BAL's own into the log, each until it has an address."""

@@ -32,6 +32,7 @@ class RecordedOperations:
         self.taken: list[tuple[Message, bytes]] = []
         self.stopped = False
         self.erased: list[tuple[Address, str, str]] = []
+        self.republished: list[tuple[str, str | None, Address | None]] = []
 
     def source(self, name: str) -> Source | None:
         return self.sources.get(name)
@@ -58,6 +59,12 @@ class RecordedOperations:
     async def erase(self, address: Address, who: str, why: str) -> Address:
         self.erased.append((address, who, why))
         return Address("bal-1", 7, 0)
+
+    async def republish(
+        self, name: str, output: str | None = None, start: Address | None = None
+    ) -> Mapping[str, int]:
+        self.republished.append((name, output, start))
+        return {"jsonl": 3}
 
     async def status(self) -> Mapping[str, Any]:
         return {"lanes": {}}
@@ -219,6 +226,24 @@ async def test_erasing(control: Control) -> None:
     assert control.operations.erased == [(Address("bal-1", 0, 4), "operator", "asked")]
     assert_problem(await control.http.post("/erase", json={**WHO, "address": METER}), 400, "malformed")
     assert_problem(await control.http.post("/erase", json={"address": "bal-1:0:4"}), 422)
+
+
+async def test_republishing(control: Control) -> None:
+    response = await control.http.post("/republish", json={"source": "dso-a"})
+    assert response.json() == {"source": "dso-a", "batches": {"jsonl": 3}}
+    asked = {"source": "dso-a", "output": "mqtt", "start": "bal-1:4:0"}
+    assert (await control.http.post("/republish", json=asked)).status_code == 200
+    assert control.operations.republished == [
+        ("dso-a", None, None),
+        ("dso-a", "mqtt", Address("bal-1", 4, 0)),
+    ]
+    for wrong, status in (
+        ({}, 422),
+        ({"source": "A B"}, 400),
+        ({**asked, "start": "yesterday"}, 400),
+        ({**asked, "more": 1}, 422),
+    ):
+        assert_problem(await control.http.post("/republish", json=wrong), status)
 
 
 async def test_clients(control: Control) -> None:

@@ -95,6 +95,33 @@ async def test_a_new_log_of_the_lane_goes_on_in_the_same_file(tmp_path: Path) ->
     assert len(found) == 6
 
 
+async def test_what_stands_there_is_found_whatever_log_the_end_is_of(tmp_path: Path) -> None:
+    batches = [readings_of(7), readings_of(8), readings_of(0, log="log-2"), readings_of(1, log="log-2")]
+    output = JsonLines(tmp_path, file_bytes=9_000)
+    for batch in batches:
+        await output.publish(batch, A)
+    await output.erase(Address("log-1", 8, 4))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "dso-a").iterdir()}
+    assert len(before) > 1
+    for again in (output, JsonLines(tmp_path, file_bytes=9_000)):
+        for batch in batches:
+            await again.publish(batch, A)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "dso-a").iterdir()} == before
+
+
+async def test_a_file_that_was_moved_away_is_written_anew(tmp_path: Path) -> None:
+    output = JsonLines(tmp_path)
+    batches = [readings_of(seq) for seq in range(3)]
+    for batch in batches:
+        await output.publish(batch, A)
+    path = tmp_path / "dso-a" / f"{DAY}.jsonl"
+    before = path.read_bytes()
+    path.rename(tmp_path / "elsewhere")
+    for batch in batches:
+        await output.publish(batch, A)
+    assert path.read_bytes() == before
+
+
 async def test_an_erased_reading_is_gone_from_every_file(tmp_path: Path) -> None:
     output = JsonLines(tmp_path, file_bytes=1)
     note: list[Entry] = [erasure("log-1:0:2"), reading(100)]
