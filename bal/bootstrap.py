@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,16 +284,18 @@ class Running:
     opened: Opened
     facts: dict[str, Any]
     """Where its doors are: `mqtt` host:port, `gateway` URL, `control` socket; empty for a door that is shut."""
+    doors: Sequence[asyncio.Task[None]]
+    """What takes messages in, one task a lane."""
 
     async def until(self, stopping: asyncio.Event) -> None:
-        """Return once `stopping` is set or an operator asks for the end; raise what stops a lane."""
+        """Return once `stopping` is set or an operator asks for the end; raise what stops a lane or its door."""
         service = self.opened.service
         ways = [
             asyncio.ensure_future(work)
             for work in (stopping.wait(), service.stopping.wait(), service.pipeline.failure())
         ]
         try:
-            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*ways, *self.doors], return_when=asyncio.FIRST_COMPLETED)
             for way in done:
                 way.result()
         finally:
@@ -337,14 +339,16 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
     async with open_service(home, settings) as opened, AsyncExitStack() as stack:
         facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
         broker, inboxes = _broker(opened) if settings.mqtt.enabled else (None, {})
+        if broker is not None:
+            stack.push_async_callback(broker.stop)  # last: what was taken still goes out by it
         await opened.service.start()
         stack.push_async_callback(opened.service.close)
+        doors: list[asyncio.Task[None]] = []
         if broker is not None:
             await broker.start()
-            stack.push_async_callback(broker.stop)
             for name, inbox in inboxes.items():
-                serving = asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}")
-                stack.push_async_callback(_end, serving)
+                doors.append(asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}"))
+                stack.push_async_callback(_end, doors[-1])
             facts["mqtt"] = f"{settings.mqtt.host}:{broker.port}"
         if settings.gateway.enabled:
             listening = listen(settings.gateway.host, settings.gateway.port)
@@ -352,13 +356,14 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
             facts["gateway"] = settings.gateway.public_url or f"https://{settings.gateway.host}:{port}"
             app = _gateway(opened, facts["gateway"])
             await stack.enter_async_context(https_server(app, listening, *authority(home).server_paths))
+            stack.callback(opened.events.close)
         path = control_socket_path(home.path)
         if path.parent != home.path:
             stack.callback(path.parent.rmdir)
         await stack.enter_async_context(socket_server(control_app(opened), path))
         home.announce({**facts, "control": str(path)})
         stack.callback(home.running.unlink, missing_ok=True)
-        yield Running(opened, {**facts, "control": str(path)})
+        yield Running(opened, {**facts, "control": str(path)}, doors)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
