@@ -1,6 +1,7 @@
 """`bal verify`: whether a certificate proves what it says."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="Certificates, one a file.")],
+    files: Annotated[list[Path], typer.Argument(help="Certificates, one a file; '-' is standard input.")],
     anchors: Annotated[
         Path | None, typer.Option(help="Trusted anchors (`bal anchors export`) instead of the home's ledger.")
     ] = None,
@@ -57,6 +58,8 @@ async def _verify(home: Path, files: list[Path], anchors: Path | None, heads: li
 
 
 def _read(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)

@@ -89,9 +89,6 @@ def test_a_tampered_row_is_named(shell: Shell, script: str, findings: list[str])
     people = shell("audit")
     assert people.code == 1
     assert people.out.splitlines()[:-1] == [finding.replace(" ", ": ") for finding in findings]
-    # The home goes on, and goes on telling.
-    shell.ingest(documents.one("77", "DE-NEW"))
-    assert [" ".join(finding) for finding in found(shell)] == findings
 
 
 def test_values_of_two_rows_exchanged(shell: Shell) -> None:
@@ -101,7 +98,10 @@ def test_values_of_two_rows_exchanged(shell: Shell) -> None:
         ).fetchall()
         for value, index in ((two, 0), (one, 1)):
             scd.execute("UPDATE readings SET value = ? WHERE seq = 0 AND idx = ?", (value, index))
-    assert [address for _, address in found(shell)] == ["bal-1:0:0", "bal-1:0:1"]
+    findings = found(shell)
+    assert [address for _, address in findings] == ["bal-1:0:0", "bal-1:0:1"]
+    shell.ingest(documents.one("77", "DE-NEW"))  # the home goes on, and goes on telling
+    assert found(shell) == findings
 
 
 def test_batches_and_their_rows_removed(shell: Shell) -> None:

@@ -256,6 +256,8 @@ def test_what_was_changed_is_not_valid(shell: Shell, certificate: str, tmp_path:
     assert (single.code, single.value()["valid"]) == (1, False)
     good = tmp_path / "good.json"
     good.write_text(certificate)
+    piped = shell("verify", "-", "--json", stdin=certificate.encode())
+    assert (piped.code, piped.value()["valid"]) == (0, True)
     both = shell("verify", good, paths[0])
     assert both.code == 1
     assert f"{good}: valid" in both.out
