@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -158,6 +159,8 @@ async def run(job: dict[str, Any]) -> None:
 
 def _child(job: dict[str, Any]) -> int:
     parts.PART_OUTCOMES = 16
+    if job.get("fsize"):  # a write past it fails with EFBIG, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["fsize"], job["fsize"]))
     if job.get("point"):
         arm(job["point"], job["when"], job["nth"])
     try:
