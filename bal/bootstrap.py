@@ -346,9 +346,6 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
         doors: list[asyncio.Task[None]] = []
         if broker is not None:
             await broker.start()
-            for name, inbox in inboxes.items():
-                doors.append(asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}"))
-                stack.push_async_callback(_end, doors[-1])
             facts["mqtt"] = f"{settings.mqtt.host}:{broker.port}"
         if settings.gateway.enabled:
             listening = listen(settings.gateway.host, settings.gateway.port)
@@ -361,6 +358,11 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
         if path.parent != home.path:
             stack.callback(path.parent.rmdir)
         await stack.enter_async_context(socket_server(control_app(opened), path))
+        # Before the servers end, so that whoever waits for what was taken gets its receipt.
+        stack.push_async_callback(opened.service.close)
+        for name, inbox in inboxes.items():
+            doors.append(asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}"))
+            stack.push_async_callback(_end, doors[-1])
         home.announce({**facts, "control": str(path)})
         stack.callback(home.running.unlink, missing_ok=True)
         yield Running(opened, {**facts, "control": str(path)}, doors)
