@@ -23,6 +23,7 @@ from bal.core.source import Source
 from bal.home import Home
 from bal.verify.report import Finding
 from tests.checks.books import check_audit, check_certificates, published, published_lines, rows
+from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, bal, free_port
 from tests.checks.traces import in_folder, raw_in_folder
 
@@ -271,8 +272,7 @@ async def test_a_long_query_delays_an_erasure_and_does_not_prevent_it(
 async def test_erased_while_the_service_is_under_load(tmp_path: Path) -> None:
     """Erase by the command in a second terminal while documents come in; each is gone when the command returns."""
     home = Home(tmp_path / "home")
-    for name in (SOURCE, "dso-b"):
-        assert bal(home.path, "sources", "add", name).returncode == 0
+    await register(home, SOURCE, "dso-b")
     ca, port = authority(home), free_port()
     certificate, key = ca.issue_client("dso-b")
     body = tmp_path / "document.xml"

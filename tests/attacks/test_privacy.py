@@ -20,6 +20,7 @@ from bal.gateway.clients import Clients
 from bal.gateway.scopes import SCOPES
 from bal.home import Home
 from bal.system import SystemClock
+from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, bal
 from tests.checks.traces import Trace, in_bytes, in_folder
 
@@ -139,24 +140,8 @@ class Place:
         self.home = Home(folder / "home")
         self.log = folder / "service.log"
         self.heard = Heard()
-        for arguments in (
-            (
-                "sources",
-                "add",
-                SOURCE,
-                "--output",
-                "jsonl",
-                "--output",
-                "mqtt",
-                "--output",
-                "mqtt-flat",
-                "--reader",
-                "reader",
-            ),
-            ("sources", "add", "pmu-a"),
-        ):
-            result = bal(self.home.path, *arguments)
-            assert result.returncode == 0, result.stderr
+        asyncio.run(register(self.home, SOURCE, outputs=("jsonl", "mqtt", "mqtt-flat"), readers=("reader",)))
+        asyncio.run(register(self.home, "pmu-a"))
         self.ca = authority(self.home)
         for name in (SOURCE, "pmu-a", "reader"):
             self.ca.issue_client(name)

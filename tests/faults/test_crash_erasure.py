@@ -12,6 +12,7 @@ from bal.core.errors import Erased
 from bal.core.reading import Reading
 from bal.home import Home
 from tests.checks.books import check_audit, published, rows
+from tests.checks.share import share
 from tests.checks.traces import raw_in_folder
 from tests.faults.letters import LARGE
 from tests.faults.test_crash_points import Crasher
@@ -70,7 +71,7 @@ async def check_erased(home: Home, address: Address, salt: bytes) -> None:
     assert not leftovers
 
 
-@pytest.mark.parametrize(("point", "when"), STEPS)
+@pytest.mark.parametrize(("point", "when"), share(STEPS, 3))
 async def test_a_crash_between_two_steps_of_an_erasure(
     crasher: Crasher, home: Home, point: str, when: str
 ) -> None:

@@ -15,6 +15,7 @@ from bal.home import Home
 from bal.keys import Keys
 from bal.simulate.checker import Sent
 from tests.checks.books import check_books, rows
+from tests.checks.share import share
 from tests.faults.letters import LARGE, MIXED, SMALL, SMALL_COUNT, letters
 
 
@@ -78,7 +79,7 @@ SENDING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("point", "when", "nth"), SENDING)
+@pytest.mark.parametrize(("point", "when", "nth"), share(SENDING, 3))
 async def test_a_crash_between_two_steps(
     crasher: Crasher, home: Home, tmp_path: Path, point: str, when: str, nth: int
 ) -> None:

@@ -17,6 +17,7 @@ from bal.simulate.checker import Sent
 from tests.attacks.test_erasure import document
 from tests.checks.books import check_audit, check_books, rows
 from tests.checks.processes import BAL, bal
+from tests.checks.share import share
 from tests.counts import counts
 from tests.faults.letters import LARGE, SMALL, SMALL_COUNT
 from tests.faults.test_crash_points import Crasher, answered, crasher, empty, home
@@ -36,7 +37,7 @@ def limited(home: Path, limit: int, *arguments: str) -> "subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("limit", [4, 60, 150, 240, 300])
+@pytest.mark.parametrize("limit", share([4, 30, 60, 100, 150, 240, 300], 3))
 def test_a_command_says_so_and_works_once_there_is_room(tmp_path: Path, limit: int) -> None:
     place, path = tmp_path / "home", tmp_path / "document.xml"
     path.write_bytes(document(range(400)))
@@ -60,7 +61,7 @@ def test_a_command_says_so_and_works_once_there_is_room(tmp_path: Path, limit: i
     assert asyncio.run(check_audit(Home(place))).readings == 400
 
 
-@pytest.mark.parametrize("limit", [20, 60, 100, 140, 180, 260])
+@pytest.mark.parametrize("limit", share([*range(20, 320, 20)], 5))
 async def test_what_had_a_receipt_is_there_once_there_is_room(
     crasher: Crasher, home: Home, tmp_path: Path, limit: int
 ) -> None:

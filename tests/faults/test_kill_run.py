@@ -17,21 +17,20 @@ from bal.keys import Keys
 from bal.simulate.checker import sent_by_record
 from bal.system import SystemClock
 from tests.checks.books import check_books
+from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, bal, free_port
 from tests.checks.traces import in_bytes, in_folder
 from tests.counts import counts
 
 KILLS = counts(50)
-SECONDS_PER_KILL = 4
+SECONDS_PER_KILL = 3
 ROUNDS_PER_KILL = 10 * SECONDS_PER_KILL
 """Quarter hours per kill: the senders must not run out of them before the last one."""
 
 
-def _prepare(home: Home) -> str:
+async def _prepare(home: Home) -> str:
     """Register sources and their identities; return the secret of the one that sends by HTTP."""
-    for name in ("dso-a", "dso-web", "pmu-a"):
-        result = bal(home.path, "sources", "add", name)
-        assert result.returncode == 0, result.stderr
+    await register(home, "dso-a", "dso-web", "pmu-a")
     authority(home).issue_client("dso-a")
     authority(home).issue_client("pmu-a")
     clients = Clients(home.clients, SystemClock())
@@ -136,7 +135,7 @@ def service(home: Home, folder: Path, mqtt: int, gateway: int) -> Command:
 @pytest.mark.timeout(120 + 20 * KILLS)
 async def test_kill_9_of_the_service_under_load(tmp_path: Path) -> None:
     home, chance = Home(tmp_path / "home"), random.Random(50)
-    secret = _prepare(home)
+    secret = await _prepare(home)
     mqtt, gateway = free_port(), free_port()
     running = service(home, tmp_path, mqtt, gateway)
     url = f"https://127.0.0.1:{gateway}"
