@@ -268,7 +268,9 @@ def _broker(opened: Opened) -> tuple[EmbeddedBroker, dict[str, EmbeddedInbox]]:
 
     def inbox_of(source: str) -> EmbeddedInbox | None:
         registered = registry.all().get(source)
-        return None if registered is None else inboxes.get(registered.lane)
+        if registered is None or registry.is_moving(source):
+            return None
+        return inboxes.get(registered.lane)
 
     broker.serve(Intake(registry.ownership, inbox_of, broker.send))
     for output in (CertifiedTopics(send_each(broker.send)), FlatTopics(send_each(broker.send))):

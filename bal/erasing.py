@@ -14,6 +14,7 @@ from bal.ports import Clock, ErasureNote, Ledger, Store
 from chaincode.merkle import verify_inclusion
 
 _TEXT_CHARACTERS = 500
+_PAUSE = 0.05
 
 
 class Copies(Protocol):
@@ -115,6 +116,9 @@ class Erasing:
         writing = self._pipeline.lane_writing(address.log)
         if writing is not None:
             await writing.published.reached(address.seq)
+            return
+        while address.seq in await self._store.unpublished(address.log):  # of a closed log
+            await self._clock.sleep(_PAUSE)
 
     async def _note(
         self, lane: LaneWorker, source: Source, address: Address, who: str, why: str

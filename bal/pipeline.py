@@ -118,7 +118,8 @@ class LaneWorker:
             settings=self.settings,
             failed=self.fail,
         )
-        self._intake.received_at = sealed_at
+        here = [each.recorded_at for each in self._sources().values() if each.lane == self.lane.name]
+        self._intake.received_at = max(sealed_at, *here, 0)
         if head is not None:
             self.anchored.advance(head.seq - len(waiting))
         await self._take_up(await succession.left_to_publish(self.lane), waiting)
@@ -205,6 +206,19 @@ class LaneWorker:
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
+
+    async def cleared(self, source: str) -> int:
+        """Return once all of `source` that was taken is published; the result is when the last of it was sealed."""
+        await self._intake.idle(source)
+        collector = self._collecting.collector
+        await self.published.reached(collector.seq if collector.size else collector.seq - 1)
+        while await self._succession.left_to_publish(self.lane):
+            await self.rest(_FIRST_PAUSE)
+        return max(self._intake.received_at, collector.sealed_at)
+
+    def not_before(self, time: int) -> None:
+        """Let every later message count as received after `time`, microseconds UTC."""
+        self._intake.received_at = max(self._intake.received_at, time + 1)
 
     async def rest(self, seconds: float) -> None:
         """Return after `seconds` of this worker's clock."""
@@ -328,6 +342,8 @@ class Pipeline:
 
     def __init__(self, workers: Sequence[LaneWorker]) -> None:
         self.lanes = {worker.lane.name: worker for worker in workers}
+        self.followed = asyncio.Event()
+        """Set when a lane goes on in a new log: what was cut off with the old one can be taken up."""
 
     async def start(self) -> None:
         """Start every lane."""
@@ -374,6 +390,7 @@ class Pipeline:
                 pause = min(2 * pause, worker.settings.retry_seconds)
             else:
                 self.lanes[worker.lane.name] = successor
+                self.followed.set()
                 return
 
     async def stop(self, *, drain: bool = True) -> None:

@@ -385,5 +385,12 @@ class Inbox(Protocol):
     """A door messages come in by."""
 
     def deliveries(self) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Connect and yield messages in order of receipt; what is not accepted or rejected comes again."""
+        """Connect and yield messages in order of receipt.
+
+        What is not accepted or rejected comes again when this is left and entered anew.
+        """
+        ...
+
+    def holds(self, source: str) -> bool:
+        """Tell whether a message of `source` that is neither accepted nor rejected may be here."""
         ...

@@ -1,6 +1,7 @@
 """The sources in force, in memory: asked for every message, changed only through the service."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from bal.core.errors import Refused, UnknownSource
 from bal.core.ownership import Ownership
@@ -13,6 +14,7 @@ class Registry:
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
         self._ownership = Ownership(())
+        self._moving: set[str] = set()
 
     def replace(self, sources: Iterable[Source]) -> None:
         """Put the registrations in force. `Conflict` when two sources map the same foreign topic."""
@@ -39,6 +41,19 @@ class Registry:
             message = "this source is not registered"
             raise UnknownSource(message, subject=name, remedy=f"register it with `bal sources add {name}`")
         return source
+
+    @contextmanager
+    def moving(self, name: str) -> Iterator[None]:
+        """Take nothing new of a source for as long as this lasts."""
+        self._moving.add(name)
+        try:
+            yield
+        finally:
+            self._moving.discard(name)
+
+    def is_moving(self, name: str) -> bool:
+        """Tell whether a source is changing its lane."""
+        return name in self._moving
 
     def taking(self, name: str) -> Source:
         """Return the registration of a source that may send now. `UnknownSource`, `Refused` when suspended."""

@@ -1,6 +1,8 @@
 """The service: a home being written. What the doors, the operator and the CLI ask of it goes through here."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,15 +16,29 @@ from bal.core.source import Source
 from bal.core.stored import BatchPlace
 from bal.erasing import Erasing
 from bal.lane.ticket import Ticket
-from bal.pipeline import Pipeline
+from bal.pipeline import LaneWorker, Pipeline
 from bal.ports import Clock, Delivery, Inbox, Ledger, Quarantine, Store
 from bal.registry import Registry
 
 _log = structlog.get_logger()
 _DAY = 86_400_000_000
 _HOUSEKEEPING_SECONDS = 3600.0
+_MOVING_SECONDS = 30.0
+"""How long the change of a lane waits for the old one; its source's messages wait too."""
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
 _ERASING_SECONDS = 1.0
 """Pause between attempts at erasures that could not be carried out at once."""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What an inbox's deliveries wait for, in order of receipt."""
+
+    waiting: "asyncio.Queue[tuple[Delivery, Ticket | BalError]]"
+    left: asyncio.Event
+    """Set once a message got no answer: it has to come again."""
+    given: bool = False
 
 
 class Service:
@@ -50,6 +66,7 @@ class Service:
         self._receipt_days = receipt_days
         self._background: set[asyncio.Task[None]] = set()
         self._erasures: set[asyncio.Task[Address]] = set()
+        self._inboxes: list[Inbox] = []
         self._registering = asyncio.Lock()
         self._republishing = asyncio.Lock()
         self.stopping = asyncio.Event()
@@ -85,9 +102,17 @@ class Service:
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _go_on_erasing(self) -> None:
+        followed = self.pipeline.followed
         while True:
             await self._clock.sleep(_ERASING_SECONDS)
-            await self._erasing.go_on()
+            again = followed.is_set()
+            followed.clear()
+            try:
+                await (self._erasing.finish() if again else self._erasing.go_on())
+            except BalError as error:
+                _log.warning("erasures wait", error=error.what)
+                if again:
+                    followed.set()
 
     # --- messages
     async def submit(self, message: Message) -> Receipt:
@@ -101,7 +126,11 @@ class Service:
         receipt = await ticket.stored
         return await self.pipeline.lane_of(ticket.source).settled(receipt)
 
-    async def _take(self, message: Message, *, wait: bool) -> Ticket:
+    async def _take(self, message: Message, *, wait: bool, moving: bool = False) -> Ticket:
+        """Take a message into the lane of its source. `moving`: also while that is changed; it came in before."""
+        if not moving and self.registry.is_moving(message.source):
+            text = "this source is changing its lane"
+            raise Unavailable(text, subject=message.source, remedy="send again in a moment")
         try:
             source = self.registry.taking(message.source)
         except Refused as error:
@@ -115,29 +144,62 @@ class Service:
         await self.quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
 
     async def serve(self, inbox: Inbox) -> None:
-        """Take deliveries from an inbox until cancelled; each is answered in order of receipt, once it is stored."""
-        answers: asyncio.Queue[tuple[Delivery, Ticket | BalError]] = asyncio.Queue()
-        async with inbox.deliveries() as deliveries, asyncio.TaskGroup() as group:
-            group.create_task(self._answer(answers))
-            async for delivery in deliveries:
-                try:
-                    answers.put_nowait((delivery, await self._take(delivery.message, wait=True)))
-                except BalError as error:
-                    answers.put_nowait((delivery, error))
+        """Take deliveries from an inbox until cancelled; each is answered in order of receipt, once it is stored.
 
-    async def _answer(self, answers: "asyncio.Queue[tuple[Delivery, Ticket | BalError]]") -> None:
+        What could not be taken just now stays unanswered: the inbox is left and entered anew, so that it comes again.
+        """
+        self._inboxes.append(inbox)
+        try:
+            pause = _FIRST_PAUSE
+            while True:
+                answered = await self._serve_until_left(inbox)
+                pause = _FIRST_PAUSE if answered else min(2 * pause, _LONGEST_PAUSE)
+                await self._clock.sleep(pause)
+        finally:
+            self._inboxes.remove(inbox)
+
+    async def _serve_until_left(self, inbox: Inbox) -> bool:
+        """Serve until a message is left with its sender and those taken have their answer; tell whether any was given."""
+        answers = _Answers(asyncio.Queue(), asyncio.Event())
+        async with inbox.deliveries() as deliveries, asyncio.TaskGroup() as group:
+            work = [
+                group.create_task(self._answer(answers)),
+                group.create_task(self._read(deliveries, answers)),
+            ]
+            await answers.left.wait()
+            await answers.waiting.join()
+            for each in work:
+                each.cancel()
+        return answers.given
+
+    async def _read(self, deliveries: AsyncIterator[Delivery], answers: "_Answers") -> None:
+        async for delivery in deliveries:
+            if answers.left.is_set():
+                return
+            try:
+                ticket = await self._take(delivery.message, wait=True, moving=True)
+            except BalError as error:
+                answers.waiting.put_nowait((delivery, error))
+            else:
+                answers.waiting.put_nowait((delivery, ticket))
+
+    async def _answer(self, answers: "_Answers") -> None:
         while True:
-            delivery, outcome = await answers.get()
+            delivery, outcome = await answers.waiting.get()
             try:
                 if isinstance(outcome, BalError):
                     raise outcome
                 receipt = await outcome.stored
             except Unavailable as error:
                 _log.warning("message left with its sender", source=delivery.message.source, error=error.what)
+                answers.left.set()
             except (BalError, OSError, ValueError) as error:
                 await delivery.reject(_refusal(delivery.message, error))
+                answers.given = True
             else:
                 await delivery.accept(receipt)
+                answers.given = True
+            answers.waiting.task_done()
 
     # --- what an operator asks
     def source(self, name: str) -> Source | None:
@@ -160,18 +222,49 @@ class Service:
             self.registry.check(source)
             self.pipeline.lane_of(source)
             before = self.registry.all().get(source.name)
-            if before is not None and before.lane != source.lane:
-                message = "a source cannot change its lane"
-                raise Refused(message, subject=source.name, remedy=f"register it with lane {before.lane}")
-            source = source.model_copy(
-                update={"recorded_at": self._clock.now(), "organisation": self.ledger.organisation}
-            )
-            await self._put_on_ledger(source)
-            await self.store.record_source(source)
-            self.registry.replace(
-                [*(s for s in self.registry.all().values() if s.name != source.name), source]
-            )
-            return source
+            if before is None or before.lane == source.lane:
+                return await self._record(source, self._clock.now())
+            async with self._republishing:
+                with self.registry.moving(source.name):
+                    return await self._move(before, source)
+
+    async def _record(self, source: Source, now: int) -> Source:
+        source = source.model_copy(update={"recorded_at": now, "organisation": self.ledger.organisation})
+        await self._put_on_ledger(source)
+        await self.store.record_source(source)
+        self.registry.replace([*(s for s in self.registry.all().values() if s.name != source.name), source])
+        return source
+
+    async def _move(self, before: Source, source: Source) -> Source:
+        """Change the lane of a source once the one it leaves has published all of it.
+
+        So that nothing of it is overtaken, and what comes after counts as received after. `Unavailable` when it takes too
+        long; nothing has changed then.
+        """
+        old, new = self.pipeline.lane_of(before), self.pipeline.lane_of(source)
+        clearing = asyncio.ensure_future(self._cleared(old, source.name))
+        ways = [asyncio.ensure_future(old.publishing.stalled.wait()), asyncio.ensure_future(self._patience())]
+        try:
+            await asyncio.wait([clearing, *ways], return_when=asyncio.FIRST_COMPLETED)
+            if not clearing.done():
+                text = f"lane {before.lane} has not published all of this source yet"
+                raise Unavailable(text, subject=source.name, remedy="look at its outputs, and try again")
+            newest = clearing.result()
+        finally:
+            for each in (clearing, *ways):
+                each.cancel()
+            await asyncio.gather(clearing, *ways, return_exceptions=True)
+        new.not_before(newest)
+        await new.publishing.load(source.name)
+        return await self._record(source, max(self._clock.now(), newest + 1))
+
+    async def _cleared(self, lane: LaneWorker, name: str) -> int:
+        while any(inbox.holds(name) for inbox in self._inboxes):
+            await self._clock.sleep(_FIRST_PAUSE)
+        return await lane.cleared(name)
+
+    async def _patience(self) -> None:
+        await self._clock.sleep(_MOVING_SECONDS)
 
     async def _put_on_ledger(self, source: Source) -> None:
         await self.ledger.register_source(source.name)

@@ -1,6 +1,7 @@
 """From the embedded broker into the lanes, in the same process and without a socket."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -48,6 +49,7 @@ class EmbeddedInbox:
         self._send = send
         self._budget = Budget(limit)
         self._pending: dict[int, tuple[Message, int]] = {}
+        self._offered: Counter[str] = Counter()
         self._arrived = 0
         self._open = False
         self._arrival = asyncio.Event()
@@ -57,9 +59,18 @@ class EmbeddedInbox:
         """Messages taken in and not settled."""
         return len(self._pending)
 
+    def holds(self, source: str) -> bool:
+        """Tell whether a message of `source` is taken in and not settled, or about to be."""
+        return self._offered[source] > 0
+
     async def offer(self, message: Message) -> None:
         """Take a message in, waiting in line while there is no room."""
-        cost = await self._budget.take(MESSAGE_COST + (message.size or 0))
+        self._offered[message.source] += 1
+        try:
+            cost = await self._budget.take(MESSAGE_COST + (message.size or 0))
+        except BaseException:
+            self._offered[message.source] -= 1
+            raise
         self._pending[self._arrived] = (message, cost)
         self._arrived += 1
         self._arrival.set()
@@ -96,6 +107,7 @@ class EmbeddedInbox:
         pending = self._pending.pop(ordinal, None)
         if pending is not None:
             self._budget.give(pending[1])
+            self._offered[pending[0].source] -= 1
 
 
 class Intake:

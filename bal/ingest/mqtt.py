@@ -82,6 +82,11 @@ class _Connected:
         self.alive = True
         self._unsettled: deque[list[int]] = deque()
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a message is not settled yet."""
+        return bool(self._unsettled)
+
     def received(self, packet_id: int, qos: int) -> list[int]:
         """Remember a message; the list's last member becomes 1 once it is settled."""
         place = [packet_id, qos, 0]
@@ -151,6 +156,10 @@ class MqttInbox:
         self._ownership = Ownership(sources)
         if self._connected is not None and self._connected.alive:
             await self._subscribe(self._connected.client, sources)
+
+    def holds(self, source: str) -> bool:  # noqa: ARG002 - of any source: when in doubt it does
+        """Tell whether anything received is not settled; what the broker still keeps is not known here."""
+        return self._connected is not None and self._connected.unsettled
 
     @asynccontextmanager
     async def deliveries(self) -> AsyncIterator[AsyncIterator[MqttDelivery]]:

@@ -31,7 +31,7 @@ class Collector:
     def __init__(self, log: str, head: Anchor | None, leaves: int, sealed_at: int = 0) -> None:
         """`sealed_at` is when the lane's newest batch was sealed: no later one is sealed before it."""
         self.log = log
-        self._sealed_at = sealed_at
+        self.sealed_at = sealed_at
         self.capacity = leaves
         self.seq = 0 if head is None else head.seq + 1
         self._previous = GENESIS if head is None else head.hash
@@ -98,7 +98,7 @@ class Collector:
         moved = [Moved(ticket, ticket.receipt(), ticket.error) for ticket in self._tickets.values()]
         batch = None
         if self._entries:
-            self._sealed_at = max(now, self._sealed_at, *(entry.received_at for entry in self._entries))
+            self.sealed_at = max(now, self.sealed_at, *(entry.received_at for entry in self._entries))
             batch = seal(
                 log=self.log,
                 seq=self.seq,
@@ -108,7 +108,7 @@ class Collector:
                 leaves=self._leaves,
                 rules=self._rules,
                 receipts=[each.receipt for each in moved if each.receipt.accepted],
-                sealed_at=self._sealed_at,
+                sealed_at=self.sealed_at,
             )
             self.seq += 1
             self._previous = batch.anchor.hash

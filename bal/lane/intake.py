@@ -1,6 +1,7 @@
 """Intake: takes messages in order and normalises them ahead of the batch."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from bal.core.errors import BalError
@@ -39,13 +40,20 @@ class Intake:
         self._in_flight: dict[tuple[str, bytes], asyncio.Future[None]] = {}
         self._running: dict[Ticket, Task] = {}
         self._turns = asyncio.Semaphore(MESSAGES_AHEAD)
+        self._held: Counter[str] = Counter()
+        self._ended = asyncio.Event()
         self.received_at = 0
         """When the newest message was taken; never goes back within a lane."""
 
     async def take(self, message: Message, source: Source, *, wait: bool) -> Ticket:
         """Return the ticket of a message once there is room for it."""
         size = message.size or 0
-        await self._room.enter(size, wait=wait)
+        self._held[message.source] += 1
+        try:
+            await self._room.enter(size, wait=wait)
+        except BaseException:
+            self._let_go(message.source)
+            raise
         loop = asyncio.get_running_loop()
         ticket = Ticket(message, source, 0, loop.create_future(), loop.create_future())
         key = (message.source, message.digest)
@@ -63,10 +71,23 @@ class Intake:
 
     def _done(self, ticket: Ticket, size: int) -> None:
         self._room.leave(size)
+        self._let_go(ticket.message.source)
         self._running.pop(ticket, None)
         key = (ticket.message.source, ticket.message.digest)
         if self._in_flight.get(key) is ticket.ended:
             del self._in_flight[key]
+
+    def _let_go(self, source: str) -> None:
+        self._held[source] -= 1
+        if not self._held[source]:
+            del self._held[source]
+            self._ended.set()
+
+    async def idle(self, source: str) -> None:
+        """Return once no message of `source` is on its way or waits for room."""
+        while source in self._held:
+            self._ended.clear()
+            await self._ended.wait()
 
     async def _normalise(self, ticket: Ticket, earlier: "asyncio.Future[None] | None") -> None:
         """Look up what is known of the message and normalise the rest.
