@@ -10,17 +10,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bal.cli.options import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from bal.home import Home
 
 _METERS = 1000
 _QUARTER = 900
 _BEGIN = 1_767_225_600
 _IN_FLIGHT = 32
 _FSYNCS = 200
+_CHECKS = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +98,7 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
             published = time.perf_counter() - begun
         used = os.times()
         await service.close()
+    audited, judged = await _checked(Home(folder / "home"))
     lags.sort()
     count = documents * _METERS
     return {
@@ -109,8 +114,32 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
         "service_cpu_microseconds_per_reading": round(
             1e6 * (used.user + used.system - cpu.user - cpu.system) / count, 1
         ),
+        "audited_readings_per_second": audited,
+        "verifying_a_certificate_microseconds": judged,
         "certified_readings_per_second": round(count / published),
     }
+
+
+async def _checked(home: "Home") -> tuple[int, float]:
+    """Return how many readings a second an audit of the home holds against its ledger, and what one certificate costs."""
+    from bal.bootstrap import audit_home, open_reader
+    from bal.core.address import Address
+    from bal.core.certificate import parse
+
+    begun = time.perf_counter()
+    report = await audit_home(home, None)
+    audited = round(report.readings / (time.perf_counter() - begun))
+    async with open_reader(home) as reader:
+        address = Address(next(iter(await reader.store.logs())), 1, 0)
+        text = (await reader.certificate(address)).encode()
+        trusted = (await reader.store.batch(address.log, address.seq)).commitment
+    assert report.ok
+    assert trusted is not None
+    parse(text).check(trusted)
+    begun = time.perf_counter()
+    for _ in range(_CHECKS):
+        parse(text).check(trusted)
+    return audited, round(1e6 * (time.perf_counter() - begun) / _CHECKS, 1)
 
 
 def _document(number: int) -> bytes:
