@@ -160,3 +160,31 @@ def test_an_unknown_source_and_a_bad_name_are_refused(shell: Shell) -> None:
     plain = shell("ingest", "-", "--source", "dso-x", stdin=documents.one())
     assert plain.err.startswith("bal: dso-x: this source is not registered (")
     assert len(plain.err.splitlines()) == 1
+
+
+def test_no_meter_number_is_told_or_kept(shell: Shell) -> None:
+    secret = "DE0099SECRETMETER0000000000000007"
+    row = documents.reading("1", ref="no-code")
+    for number, document in enumerate(
+        (
+            documents.one("1", secret),
+            documents.document(documents.meter(secret, row)),
+            documents.one("1", secret)[:-9],
+            documents.one("x", secret).replace(b"<mRID>", b"<mRID><broken"),
+            documents.frame(secret, data="NaN"),
+            f'{{"device": "{secret}"'.encode(),
+        )
+    ):
+        for form in ((), ("--json",)):
+            words = ("ingest", "-", "--source", "dso-a", "--create-source", *form)
+            answer = shell(*words, stdin=document + b" " * number)
+            assert secret not in answer.out + answer.err
+    for words in (("readings", "--source", "dso-a"), ("rejections",), ("anchors",), ("audit",), ("doctor",)):
+        answer = shell(*words)
+        assert secret not in answer.out + answer.err
+    (shown,) = shell.readings("--meter", secret)
+    assert shown["value"] == "1"
+    missing = shell("readings", "--source", "nobody", "--meter", secret)
+    assert secret not in missing.err
+    for path in (path for path in shell.home.rglob("*") if path.is_file()):
+        assert secret.encode() not in path.read_bytes(), path

@@ -204,3 +204,27 @@ def test_after_a_kill_commands_work_at_once(tmp_path: Path) -> None:
     with Service(tmp_path / "home") as service:  # again, on what the killed one left
         assert service.ingest(documents.one("8", "DE-AGAIN"))["accepted"] == 1
         assert service.stop(signal.SIGINT) == 0
+
+
+def test_an_ingest_under_way_when_the_service_ends_is_answered(tmp_path: Path) -> None:
+    count = 20_000
+    path = tmp_path / "document.xml"
+    path.write_bytes(documents.many(count))
+    with Service(tmp_path / "home") as service:
+        service.done("sources", "add", "dso-a")
+        words = ("ingest", path, "--source", "dso-a", "--ranges", "--json", "--home", service.home)
+        pipe = subprocess.PIPE
+        sender = subprocess.Popen(arguments(*words), stdout=pipe, stderr=pipe, text=True, env=environment())
+        time.sleep(1)  # whatever it has come to by then
+        assert service.stop() == 0
+        out, error = sender.communicate(timeout=SECONDS)
+        assert '"level": "error"' not in service.log.read_text()
+        if sender.returncode == 0:
+            assert json.loads(out)["accepted"] == count
+        else:  # it had not been taken yet, or not all of it
+            assert sender.returncode == 2
+            assert json.loads(error)["type"] == "urn:bal:problem:unavailable"
+    shell = Shell(tmp_path / "home")
+    again = shell.done(*words[:-2]).value()
+    assert again["accepted"] + again["duplicates"] == count
+    assert shell.clean()["readings"] == count
