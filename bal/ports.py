@@ -285,6 +285,14 @@ class Quarantine(Protocol):
         """Make rejections of a message durable; the same message again adds nothing."""
         ...
 
+    async def put_message(self, message: Message, rejection: Rejection, now: int) -> None:
+        """Make the refusal of a message as a whole durable with its bytes, read from its body.
+
+        `rejection.fragment` is not looked at. Bytes past `QUARANTINED_MESSAGE_BYTES`, or that cannot be read again, are
+        left out, and the reason says so.
+        """
+        ...
+
     async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Quarantined]:
         """Return what was refused, oldest first, from id `after` on (not included), without bytes."""
         ...

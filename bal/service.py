@@ -139,9 +139,8 @@ class Service:
         return await self.pipeline.lane_of(source).take(message, source, wait=wait)
 
     async def _set_aside(self, message: Message, error: BalError) -> None:
-        body = message.body if isinstance(message.body, bytes) else b""
-        rejection = Rejection(error.what, "message", body, error.slug)
-        await self.quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
+        rejection = Rejection(error.what, "message", b"", error.slug)
+        await self.quarantine.put_message(message, rejection, self._clock.now())
 
     async def serve(self, inbox: Inbox) -> None:
         """Take deliveries from an inbox until cancelled; each is answered in order of receipt, once it is stored.

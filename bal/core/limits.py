@@ -10,6 +10,8 @@ XML_DEPTH = 64
 """Deepest nesting of a document. IEC 61968-9 inside an IEC 61968-100 envelope needs 12."""
 XML_TEXT_CHARACTERS = 4096
 """Longest text or attribute value that is looked at. Identifiers and comments in the field stay under 256."""
+QUARANTINED_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Most bytes kept of a message refused as a whole: what was wrong shows at its beginning, and it is sealed in memory."""
 VALUE_DIGITS = 34
 """Most digits of a value: those of IEEE 754 decimal128."""
 VALUE_FRACTION_DIGITS = 12

@@ -185,9 +185,8 @@ class Collecting:
             )
             error = Unreadable("the message could not be processed", remedy="report this")
         if isinstance(error, Unreadable | Refused):
-            body = message.body if isinstance(message.body, bytes) else b""
-            rejection = Rejection(error.what, "message", body, error.slug)
-            await self._quarantine.put(message.source, message.digest, [(-1, rejection)], self._clock.now())
+            rejection = Rejection(error.what, "message", b"", error.slug)
+            await self._quarantine.put_message(message, rejection, self._clock.now())
             self._metrics.rejected(error.slug, 1)
         if not ticket.placed:
             ticket.fail(error)

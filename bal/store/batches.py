@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from bal.core.address import Address, AddressRange
@@ -208,18 +207,6 @@ def unpublished(db: sqlite3.Connection, log: str) -> list[int]:
 
 def entries(db: sqlite3.Connection, log: str, seq: int) -> list[StoredEntry]:
     """Return every row that claims to belong to a batch, by index."""
-    try:
-        return _entries(db, log, seq)
-    except sqlite3.OperationalError:
-        # A row altered so that it is no text any more must not hide itself or its neighbours from an audit.
-        db.text_factory = partial(str, encoding="utf-8", errors="replace")
-        try:
-            return _entries(db, log, seq)
-        finally:
-            db.text_factory = str
-
-
-def _entries(db: sqlite3.Connection, log: str, seq: int) -> list[StoredEntry]:
     sql = f"SELECT idx, salt, {READING_COLUMNS} FROM readings WHERE log = ? AND seq = ? ORDER BY idx"  # noqa: S608
     make = Reading._make
     found = [

@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from bal.core.errors import BalError, StoreFailed
 
 READERS = 4
+_NO_TEXT = "Could not decode to UTF-8"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,7 +106,19 @@ class Connections:
         self, work: Callable[..., T], *, writing: bool, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> T:
         with self._failing():
-            return work(self._thread_connection(writing=writing), *args, **kwargs)
+            connection = self._thread_connection(writing=writing)
+            try:
+                return work(connection, *args, **kwargs)
+            except sqlite3.OperationalError as error:
+                if writing or not str(error).startswith(_NO_TEXT):
+                    raise
+            # A row altered so that it is no text any more must not hide its neighbours: it is read as another text, which
+            # no proof fits. Only then, since a text factory of our own costs more than all the rest of reading.
+            connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+            try:
+                return work(connection, *args, **kwargs)
+            finally:
+                connection.text_factory = str
 
     def _transaction(self, work: Callable[..., T], *args: object, **kwargs: object) -> T:
         with self._failing():

@@ -1,7 +1,9 @@
 """The quarantine: what was refused, its bytes encrypted, in a file of its own."""
 
+import asyncio
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,11 +11,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bal.core.errors import Invalid, NotFound
-from bal.core.message import Rejection
+from bal.core.limits import QUARANTINED_MESSAGE_BYTES
+from bal.core.message import Message, Rejection
 from bal.ports import Quarantined
 from bal.store.connection import Connections
 from bal.store.schema import PRAGMAS
 
+WHOLE = -1
+"""The ordinal of a message as a whole."""
 _NONCE_BYTES = 12
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS quarantine (
@@ -40,21 +45,15 @@ class SqliteQuarantine:
         self, source: str, digest: bytes, rejections: Iterable[tuple[int, Rejection]], now: int
     ) -> None:
         """Make rejections of a message durable; the same message again adds nothing."""
-        rows = [
-            (
-                source,
-                digest,
-                ordinal,
-                r.reason,
-                r.where,
-                r.code,
-                now,
-                self._seal(source, digest, ordinal, r.fragment),
-            )
-            for ordinal, r in rejections
-        ]
-        if rows:
-            await self._db.write(_put, rows)
+        listed = list(rejections)
+        if listed:
+            await self._db.write(self._put, source, digest, listed, now)
+
+    async def put_message(self, message: Message, rejection: Rejection, now: int) -> None:
+        """Make the refusal of a message as a whole durable with its bytes, as far as they can be read and kept."""
+        fragment, left_out = await asyncio.to_thread(_bytes_of, message)
+        whole = rejection._replace(reason=rejection.reason + left_out, fragment=fragment)
+        await self.put(message.source, message.digest, [(WHOLE, whole)], now)
 
     async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Quarantined]:
         """Return what was refused, oldest first, from id `after` on (not included), without bytes."""
@@ -74,6 +73,25 @@ class SqliteQuarantine:
             raise Invalid(message, subject=str(id), remedy="use the home whose keys sealed it") from error
         return found._replace(fragment=fragment)
 
+    def _put(
+        self,
+        db: sqlite3.Connection,
+        source: str,
+        digest: bytes,
+        rejections: Sequence[tuple[int, Rejection]],
+        now: int,
+    ) -> None:
+        rows = [
+            (source, digest, at, r.reason, r.where, r.code, now, self._seal(source, digest, at, r.fragment))
+            for at, r in rejections
+        ]
+        db.executemany(
+            """INSERT OR IGNORE INTO quarantine
+               (source, digest, ordinal, reason, place, code, quarantined_at, sealed)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            rows,
+        )
+
     def _seal(self, source: str, digest: bytes, ordinal: int, fragment: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, fragment, _context(source, digest, ordinal))
@@ -83,12 +101,23 @@ def _context(source: str, digest: bytes, ordinal: int) -> bytes:
     return b"\0".join((source.encode(), digest.hex().encode(), str(ordinal).encode()))
 
 
-def _put(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    db.executemany(
-        """INSERT OR IGNORE INTO quarantine (source, digest, ordinal, reason, place, code, quarantined_at, sealed)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        rows,
-    )
+def _bytes_of(message: Message) -> tuple[bytes, str]:
+    """Return the bytes that are kept of a message, and what to say of those that are not."""
+    most = QUARANTINED_MESSAGE_BYTES
+    if isinstance(message.body, bytes):
+        found = message.body
+    else:
+        try:
+            with message.body() as file:
+                found = file.read(most + 1)
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            zlib.error,
+        ):  # gone, or packed and broken: the refusal stands without it
+            return b"", "; its bytes could not be read again"
+    return (found, "") if len(found) <= most else (found[:most], f"; its first {most >> 20} MiB are kept")
 
 
 def _list(db: sqlite3.Connection, source: str | None, after: int, limit: int) -> list[Quarantined]:

@@ -41,6 +41,7 @@ MEBIBYTE = 1024 * 1024
         ("docs/promises.md", f"Receipts are remembered {limits.RECEIPT_DAYS} days"),
         ("docs/promises.md", f"{limits.DUPLICATE_WINDOW:,} measuring points and times"),
         ("docs/architecture.md", f"sealed at {limits.BATCH_LEAVES:,} leaves, after 250 ms"),
+        ("docs/guide.md", f"the first {limits.QUARANTINED_MESSAGE_BYTES // MEBIBYTE} MiB"),
         ("docs/guide.md", f"Messages have at most {limits.MQTT_MESSAGE_BYTES // MEBIBYTE} MiB"),
     ],
 )

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bal.core.address import Address
-from bal.core.errors import Erased, StoreFailed, Unavailable
+from bal.core.errors import Erased, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading
 from tests.unit.lane.office import Office
 from tests.unit.lane.world import SOURCE, message
@@ -40,6 +40,15 @@ async def test_deliveries_are_answered_in_order_and_strangers_refused() -> None:
     assert topics[0] == "bal/dso-a/accepted"
     assert "bal/dso-a/rejected" in topics
     assert "bal/nobody/rejected" in topics
+
+
+async def test_a_suspended_source_finds_its_streamed_message_in_quarantine() -> None:
+    office = Office()
+    async with office.open(SOURCE.model_copy(update={"suspended": True})) as service:
+        with pytest.raises(Refused):
+            await service.ingest(message("1 2@2", streamed=True))
+    (kept,) = office.quarantine.kept.values()
+    assert (kept.fragment, kept.where) == (b"1 2@2", "message")
 
 
 async def test_what_a_closed_log_cut_off_comes_again_in_order_by_itself() -> None:

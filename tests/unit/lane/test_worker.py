@@ -115,10 +115,11 @@ async def test_who_will_not_wait_is_turned_away_when_work_has_piled_up() -> None
         await answered((await asyncio.wait_for(waiting, 20)).stored)
 
 
-async def test_an_unreadable_message_is_quarantined_whole_and_stops_nobody() -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_unreadable_message_is_quarantined_whole_and_stops_nobody(streamed: bool) -> None:
     bench = Bench()
     async with bench.running() as worker:
-        bad, good = await take(worker, "unreadable <xml>", "1")
+        bad, good = await take(worker, "unreadable <xml>", "1", streamed=streamed)
         with pytest.raises(Unreadable):
             await bad
         assert (await answered(good))[0].accepted == 1

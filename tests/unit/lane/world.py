@@ -124,6 +124,10 @@ class KeptQuarantine:
         for ordinal, rejection in rejections:
             self.kept.setdefault((source, digest, ordinal), rejection)
 
+    async def put_message(self, message: Message, rejection: Rejection, now: int) -> None:
+        body = message.body if isinstance(message.body, bytes) else message.body().read()
+        await self.put(message.source, message.digest, [(-1, rejection._replace(fragment=body))], now)
+
     async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Any]:
         raise NotImplementedError
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from bal.core.errors import Invalid, NotFound, StoreFailed
-from bal.core.message import Rejection
+from bal.core.message import Message, Rejection
 from bal.store import SqliteQuarantine
 
 KEY = bytes(range(32))
@@ -44,6 +46,46 @@ async def test_what_was_refused_is_listed_without_bytes_and_opened_with_them(
     assert (await quarantine.open(every[2].id)).fragment == b""
     with pytest.raises(NotFound):
         await quarantine.open(99)
+
+
+def whole(body: bytes | Callable[[], BinaryIO]) -> Message:
+    return Message("dso-a", "cim", body, b"d" * 32)
+
+
+REFUSED = Rejection("this is no XML document", "message", b"not looked at", "unreadable")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("size", "kept"), [(0, 0), (9, 9), (1 << 20, 1 << 20), ((1 << 20) + 1, 1 << 20)])
+async def test_a_message_refused_as_a_whole_is_kept_as_far_as_there_is_room(
+    quarantine: SqliteQuarantine, monkeypatch: pytest.MonkeyPatch, streamed: bool, size: int, kept: int
+) -> None:
+    monkeypatch.setattr("bal.store.quarantine.QUARANTINED_MESSAGE_BYTES", 1 << 20)
+    text = (SECRET * (size // len(SECRET) + 1))[:size]
+    opened: list[BytesIO] = []
+
+    def body() -> BytesIO:
+        opened.append(BytesIO(text))
+        return opened[-1]
+
+    for _ in range(2):
+        await quarantine.put_message(whole(body if streamed else text), REFUSED, 17)
+    (listed,) = await quarantine.refusals(None)
+    assert (listed.ordinal, listed.where, listed.code) == (-1, "message", "unreadable")
+    said = "this is no XML document" + ("; its first 1 MiB are kept" if size > kept else "")
+    assert listed.reason == said
+    assert (await quarantine.open(listed.id)).fragment == text[:kept]
+    assert [file.closed for file in opened] == [True, True] * streamed
+
+
+async def test_a_message_whose_bytes_are_gone_is_refused_all_the_same(quarantine: SqliteQuarantine) -> None:
+    def gone() -> BinaryIO:
+        raise FileNotFoundError("/var/spool/dso-a")
+
+    await quarantine.put_message(whole(gone), REFUSED, 17)
+    (listed,) = await quarantine.refusals("dso-a")
+    assert listed.reason == "this is no XML document; its bytes could not be read again"
+    assert (await quarantine.open(listed.id)).fragment == b""
 
 
 async def test_the_same_message_again_adds_nothing(quarantine: SqliteQuarantine) -> None:

@@ -154,6 +154,33 @@ async def test_a_row_that_is_no_text_any_more_is_shown_altered_with_its_neighbou
             False,
             True,
         ]
+        found = [found async for found in store.readings(ReadingQuery("dso-a"))]
+        assert [each.reading.value for each in found] == ["2", "1\N{REPLACEMENT CHARACTER}2", "0"]
+    row = await store.entry(Address("bal-1", 0, 1))
+    assert leaf(row.entry, row.salt) != sealed.leaves[1]
+
+
+@pytest.mark.parametrize("column", ["point", "quantity", "reading_type", "phase"])
+@pytest.mark.parametrize("history", [False, True])
+async def test_pages_go_on_past_a_key_that_is_no_text_any_more(
+    store: SqliteStore, column: str, history: bool
+) -> None:
+    sealed = batch([reading(str(number), 0, point=point(number)) for number in range(5)])
+    await store.append_batch(sealed)
+    tamper(store, f"UPDATE readings SET {column} = CAST(x'64ff' AS TEXT) WHERE idx IN (1, 3)")
+    query, shown = ReadingQuery("dso-a", limit=1, history=history), []
+    for _ in range(9):
+        page = [found async for found in store.readings(query)]
+        if not page:
+            break
+        shown += page
+        query = query._replace(after=page[-1].position)
+    assert {each.reading.value for each in shown} >= {"0", "2", "4"}
+    assert len(shown) == len({each.address for each in shown}) <= 5
+
+
+async def test_an_error_of_the_engine_is_not_quoted(store: SqliteStore) -> None:
+    tamper(store, "DROP TABLE readings")
     with pytest.raises(StoreFailed) as failed:
         [found async for found in store.readings(ReadingQuery("dso-a"))]
     assert failed.value.__cause__ is None
