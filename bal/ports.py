@@ -286,11 +286,7 @@ class Quarantine(Protocol):
         ...
 
     async def put_message(self, message: Message, rejection: Rejection, now: int) -> None:
-        """Make the refusal of a message as a whole durable with its bytes, read from its body.
-
-        `rejection.fragment` is not looked at. Bytes past `QUARANTINED_MESSAGE_BYTES`, or that cannot be read again, are
-        left out, and the reason says so.
-        """
+        """Make durable that a message is refused as a whole, with its bytes: the reason says which are left out."""
         ...
 
     async def refusals(self, source: str | None, after: int = 0, limit: int = 100) -> list[Quarantined]:
@@ -393,10 +389,7 @@ class Inbox(Protocol):
     """A door messages come in by."""
 
     def deliveries(self) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Connect and yield messages in order of receipt.
-
-        What is not accepted or rejected comes again when this is left and entered anew.
-        """
+        """Connect and yield messages in order of receipt; what is not settled comes again when this is entered anew."""
         ...
 
     def holds(self, source: str) -> bool:
