@@ -39,7 +39,7 @@ def anchors(
 
 
 async def _show(home: Path, only: str | None, first: int, *, as_json: bool) -> None:
-    from bal.bootstrap import open_reader
+    from bal.bootstrap.reading import open_reader
 
     rows = []
     async with open_reader(home_at(home)) as reader:
@@ -99,7 +99,7 @@ def export(
 async def _export(
     home: Path, output: Path | None, only: str | None
 ) -> tuple[int, dict[str, dict[str, object]]]:
-    from bal.bootstrap import open_reader
+    from bal.bootstrap.reading import open_reader
 
     count, heads = 0, {}
     file = sys.stdout if output is None else output.open("w", encoding="utf-8")

@@ -26,7 +26,7 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every leaf from the stored rows and hold them against the ledger; exit code 1 when anything differs."""
-    from bal.bootstrap import audit_home
+    from bal.bootstrap.reading import audit_home
     from bal.verify.heads import heads_text, read_heads
 
     try:

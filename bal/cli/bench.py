@@ -61,7 +61,7 @@ def bench(
 
 
 async def _measure(folder: Path, documents: int, workers: int, profile: Path | None) -> dict[str, Any]:
-    from bal.bootstrap import open_service
+    from bal.bootstrap.writing import open_service
     from bal.config import Settings
     from bal.core.message import Message
     from bal.core.source import Source
@@ -122,7 +122,7 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
 
 async def _checked(home: "Home") -> tuple[int, float]:
     """Return how many readings a second an audit of the home holds against its ledger, and what one certificate costs."""
-    from bal.bootstrap import audit_home, open_reader
+    from bal.bootstrap.reading import audit_home, open_reader
     from bal.core.address import Address
     from bal.core.certificate import parse
 

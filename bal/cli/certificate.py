@@ -25,7 +25,7 @@ def certificate(
 
 
 async def _certificate(home: HomeOption, text: str) -> str:
-    from bal.bootstrap import open_reader
+    from bal.bootstrap.reading import open_reader
     from bal.core.address import Address
 
     address = Address.parse(text)

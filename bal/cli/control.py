@@ -49,7 +49,8 @@ async def _transport(home: Home, stack: AsyncExitStack) -> httpx.AsyncBaseTransp
 
 
 async def _inside(home: Home, stack: AsyncExitStack) -> httpx.AsyncBaseTransport:
-    from bal.bootstrap import control_app, open_service
+    from bal.bootstrap.doors import control_app
+    from bal.bootstrap.writing import open_service
     from bal.log import configure
 
     settings = load(home.path)

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bal.bootstrap import Running, audit_home, authority, open_reader, running
+from bal.bootstrap.doors import Running, running
+from bal.bootstrap.identities import authority
+from bal.bootstrap.reading import audit_home, open_reader
 from bal.config import GatewaySettings, LogSettings, MqttSettings, load
 from bal.core.address import Address
 from bal.core.entry import to_json

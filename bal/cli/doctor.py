@@ -67,7 +67,8 @@ async def _checks(home: Home) -> list[Check]:
 
 
 async def _inside(home: Home) -> AsyncIterator[Check]:
-    from bal.bootstrap import authority, open_reader
+    from bal.bootstrap.identities import authority
+    from bal.bootstrap.reading import open_reader
     from bal.pki import Authority
 
     facts = home.announced()

@@ -12,7 +12,7 @@ app = typer.Typer(
 
 
 def _authority(home: HomeOption) -> Any:
-    from bal.bootstrap import authority
+    from bal.bootstrap.identities import authority
 
     return authority(home_at(home).create())
 

@@ -50,7 +50,7 @@ def readings(  # noqa: PLR0917 - one parameter an option
 
 
 async def _show(home: Home, query: ReadingQuery, meter: str | None, *, as_json: bool) -> None:
-    from bal.bootstrap import open_reader
+    from bal.bootstrap.reading import open_reader
     from bal.core.entry import to_json
     from bal.core.instant import instant_text
 

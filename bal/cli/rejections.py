@@ -31,7 +31,7 @@ def rejections(
 async def _show(
     home: HomeOption, source: str | None, after: int, limit: int, open_id: int | None, *, as_json: bool
 ) -> None:
-    from bal.bootstrap import open_quarantine
+    from bal.bootstrap.reading import open_quarantine
     from bal.core.instant import instant_text
 
     async with open_quarantine(home_at(home)) as quarantine:

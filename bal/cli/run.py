@@ -34,7 +34,7 @@ def run(
 
 
 async def _run(home: Home, mqtt_port: int | None, gateway_port: int | None, *, as_json: bool) -> None:
-    from bal.bootstrap import running
+    from bal.bootstrap.doors import running
     from bal.config import load
     from bal.log import configure
 

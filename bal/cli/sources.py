@@ -123,7 +123,7 @@ def _ask(home: Path, method: str, path: str, **request: Any) -> Any:
 
 
 async def _sources(home: Path) -> list[dict[str, Any]]:
-    from bal.bootstrap import open_reader
+    from bal.bootstrap.reading import open_reader
 
     async with open_reader(home_at(home)) as reader:
         return [source.model_dump(mode="json") for source in await reader.store.sources()]

@@ -16,7 +16,7 @@ app = typer.Typer(
 
 
 def _accounts(home: HomeOption) -> Any:
-    from bal.bootstrap import accounts
+    from bal.bootstrap.identities import accounts
 
     return accounts(home_at(home).create())
 

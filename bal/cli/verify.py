@@ -50,7 +50,7 @@ def verify(
 
 
 async def _verify(home: Path, files: list[Path], anchors: Path | None, heads: list[str]) -> list[Any]:
-    from bal.bootstrap import judge
+    from bal.bootstrap.reading import judge
 
     texts = [_read(path) for path in files]
     async with judge(home_at(home), anchors, heads) as verdict:

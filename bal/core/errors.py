@@ -9,9 +9,9 @@ EXIT_UNUSABLE = 2
 
 
 class BalError(Exception):
-    """Root of every error the BAL raises on purpose.
+    """Something went wrong in the BAL.
 
-    `what` happened, to which `subject`, and the `remedy` a person can try. None of the three may hold a secret, a plain
+    The root of every error it raises on purpose: `what` happened, to which `subject`, and the `remedy` a person can try. None of the three may hold a secret, a plain
     meter identifier or a payload: they are logged, printed and sent to strangers.
     """
 

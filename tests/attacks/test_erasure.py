@@ -12,7 +12,9 @@ from typing import Final
 
 import pytest
 
-from bal.bootstrap import Opened, audit_home, authority, judge, open_reader, open_service
+from bal.bootstrap.identities import authority
+from bal.bootstrap.reading import audit_home, judge, open_reader
+from bal.bootstrap.writing import Opened, open_service
 from bal.config import load
 from bal.core.address import Address
 from bal.core.entry import Erasure, StoredEntry, leaf

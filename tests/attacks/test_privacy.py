@@ -15,7 +15,7 @@ import aiomqtt
 import httpx
 import pytest
 
-from bal.bootstrap import authority
+from bal.bootstrap.identities import authority
 from bal.gateway.clients import Clients
 from bal.gateway.scopes import SCOPES
 from bal.home import Home

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from bal.bootstrap import audit_home
+from bal.bootstrap.reading import audit_home
 from bal.core.errors import BalError, LaneLost, LedgerAltered
 from bal.home import Home
 from bal.verify.heads import heads_text, read_heads

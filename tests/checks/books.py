@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bal.bootstrap import audit_home, judge, open_reader
+from bal.bootstrap.reading import audit_home, judge, open_reader
 from bal.core.entry import to_json
 from bal.home import Home
 from bal.ports import ReadingQuery

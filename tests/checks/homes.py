@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bal.bootstrap import open_service
+from bal.bootstrap.writing import open_service
 from bal.config import load
 from bal.core.source import Source
 from bal.home import Home

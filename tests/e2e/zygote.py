@@ -46,7 +46,7 @@ def _forked(command: dict[str, Any]) -> int:
 
 
 def _serve() -> None:
-    for module in ("bal.bootstrap", "bal.cli.control"):
+    for module in ("bal.bootstrap.doors", "bal.bootstrap.reading", "bal.cli.control"):
         importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w")
     with os.fdopen(os.dup(0)) as commands:

@@ -19,7 +19,7 @@ from typing import Any
 
 from bal.anchor.blockfile import BlockFile
 from bal.anchor.ledger import EmbeddedLedger
-from bal.bootstrap import open_service
+from bal.bootstrap.writing import open_service
 from bal.config import load
 from bal.core.address import Address
 from bal.core.message import Message

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bal.bootstrap import open_reader
+from bal.bootstrap.reading import open_reader
 from bal.core.address import Address
 from bal.core.errors import Erased
 from bal.core.reading import Reading

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bal.bootstrap import open_quarantine
+from bal.bootstrap.reading import open_quarantine
 from bal.home import Home
 from bal.keys import Keys
 from bal.simulate.checker import Sent

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bal.bootstrap import authority
+from bal.bootstrap.identities import authority
 from bal.gateway.clients import Clients
 from bal.gateway.scopes import INGEST
 from bal.home import Home

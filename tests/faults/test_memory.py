@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from bal.bootstrap import authority
+from bal.bootstrap.identities import authority
 from bal.home import Home
 from tests.checks.books import check_audit
 from tests.checks.homes import register

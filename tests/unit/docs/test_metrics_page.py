@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from bal.bootstrap import open_service
+from bal.bootstrap.writing import open_service
 from bal.config import Settings
 from bal.home import Home
 from bal.metrics import Metrics

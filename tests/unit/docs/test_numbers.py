@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bal.bootstrap import authority
+from bal.bootstrap.identities import authority
 from bal.core import limits
 from bal.gateway import authorization, sse
 from bal.home import Home

@@ -1,0 +1,1 @@
+"""Settings to adapters to service: the only place that picks adapters."""

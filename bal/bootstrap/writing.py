@@ -1,0 +1,127 @@
+"""A home held by its one writer, everything in it open but the doors."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from bal.anchor.ledger import EmbeddedLedger
+from bal.config import Settings
+from bal.core.source import Lane
+from bal.erasing import ErasedKeys, Erasing
+from bal.home import Home
+from bal.keys import Keys
+from bal.lane.room import Room
+from bal.metrics import Metrics
+from bal.normalise.normaliser import PoolNormaliser
+from bal.pipeline import LaneWorker, Pipeline, World
+from bal.ports import Publisher
+from bal.publish import ClosedOutput, EventStream, JsonLines
+from bal.registry import Registry
+from bal.service import Service
+from bal.store import SqliteQuarantine, SqliteStore
+from bal.system import SystemClock, SystemRandom, SystemTasks
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A home held by this process, everything in it open."""
+
+    home: Home
+    settings: Settings
+    keys: Keys
+    service: Service
+    registry: Registry
+    metrics: Metrics
+    events: EventStream
+    publishers: list[Publisher]
+
+
+@asynccontextmanager
+async def open_service(home: Home, settings: Settings) -> AsyncIterator[Opened]:
+    """Take a home as its one writer and open everything but the doors; `Service.start` is the caller's.
+
+    `HomeLocked` when another process writes it; `LedgerAltered`, `StoreFailed`.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(home.lock())
+        opened = await _open(home, settings, stack)
+        yield opened
+
+
+async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened:
+    keys = Keys.open(home.keys, in_use=home.scd.exists())
+    clock, random = SystemClock(), SystemRandom()
+    store = SqliteStore(home.scd)
+    stack.push_async_callback(store.close)
+    quarantine = SqliteQuarantine(home.quarantine, keys.quarantine)
+    stack.push_async_callback(quarantine.close)
+    ledger = await EmbeddedLedger.open(home.ledger, keys.operator, clock, random)
+    stack.push_async_callback(ledger.close)
+    normaliser = PoolNormaliser(settings.workers, keys.pseudonym_key)
+    stack.push_async_callback(normaliser.close)
+    files, events = JsonLines(home.out), EventStream()
+    publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat")]
+    metrics, registry = Metrics(), Registry()
+    registry.replace(await store.sources())
+    erased = ErasedKeys(_digest(keys.lookup))
+    erased.replace(await store.erased_lookups())
+    world = World(store, ledger, quarantine, normaliser, publishers, clock, random, SystemTasks(), metrics)
+    pipeline = Pipeline(
+        [
+            LaneWorker(lane, world, settings.lane, sources=registry.all, erased=erased)
+            for lane in await _lanes(store, settings, clock)
+        ]
+    )
+    service = Service(
+        store=store,
+        ledger=ledger,
+        quarantine=quarantine,
+        pipeline=pipeline,
+        erasing=Erasing(store, ledger, pipeline, clock, erased, [files]),
+        registry=registry,
+        clock=clock,
+        receipt_days=settings.lane.receipt_days,
+    )
+    _watch(metrics, pipeline)
+    return Opened(home, settings, keys, service, registry, metrics, events, publishers)
+
+
+def _watch(metrics: Metrics, pipeline: Pipeline) -> None:
+    """Show the numbers of back-pressure, over all lanes: sums, and the longest wait."""
+
+    def rooms() -> list[Room]:
+        return [worker.room for worker in pipeline.lanes.values()]
+
+    metrics.watch_batches("unanchored", lambda: sum(room.unanchored for room in rooms()))
+    metrics.watch_batches("unpublished", lambda: sum(room.unpublished for room in rooms()))
+    metrics.watch(
+        "intake_messages",
+        "Messages taken and not yet stored.",
+        lambda: sum(room.messages for room in rooms()),
+    )
+    metrics.watch(
+        "unpublished_bytes",
+        "Bytes of certificates anchored and not yet published, estimated.",
+        lambda: sum(room.unpublished_bytes for room in rooms()),
+    )
+    metrics.watch(
+        "unpublished_hours",
+        "Hours the oldest unpublished batch has waited.",
+        lambda: max((room.unpublished_hours() for room in rooms()), default=0.0),
+    )
+
+
+def _digest(secret: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: hmac.digest(secret, data, hashlib.sha256)
+
+
+async def _lanes(store: SqliteStore, settings: Settings, clock: SystemClock) -> list[Lane]:
+    """Return the lanes this worker runs, each with its log; a lane's first log has the lane's name."""
+    known = {lane.name: lane for lane in await store.lanes()}
+    for name in settings.lanes:
+        if name not in known:
+            known[name] = Lane(name, name, clock.now())
+            await store.record_lane(known[name])
+    return [known[name] for name in settings.lanes]
