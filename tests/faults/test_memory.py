@@ -11,6 +11,7 @@ import pytest
 
 from bal.bootstrap.identities import authority
 from bal.home import Home
+from bal.simulate.plan import DsoPlan
 from tests.checks.books import check_audit
 from tests.checks.homes import register
 from tests.checks.processes import BAL, Command, all_ended, free_port, memory
@@ -120,7 +121,7 @@ async def test_many_documents(tmp_path: Path) -> None:
         for count in (documents // 2, documents):
             sender = Command(
                 tmp_path, tmp_path / "sender.log", "simulate", "dso", "--source", "dso-a", "--meters", "270",
-                "--documents", str(count), "--interval-seconds", "0", "--outbox", str(tmp_path / "outbox"),
+                "--documents", str(count), "--interval-seconds", "0", "--start", "2025-06-15T00:00:00Z", "--outbox", str(tmp_path / "outbox"),
                 "--broker", f"127.0.0.1:{port}", "--ca", str(ca.certificate_path), "--cert", str(certificate),
                 "--key", str(key), "--json",
             )  # fmt: skip
@@ -132,4 +133,4 @@ async def test_many_documents(tmp_path: Path) -> None:
     assert most[1] - most[0] < DOCUMENT_ROOM // 2
     await all_ended(home.path)
     report = await check_audit(home)
-    assert report.readings > documents * 900
+    assert report.readings == len(DsoPlan("dso-a", 1, 270, 1_749_945_600).expected(0)) * documents
