@@ -14,7 +14,7 @@ from pydantic_settings import (
 )
 
 from bal.core.errors import Misconfigured
-from bal.core.names import check_name
+from bal.core.names import is_name
 from bal.lane.settings import LaneSettings
 
 HOME_VARIABLE = "BAL_HOME"
@@ -98,7 +98,10 @@ class Settings(BaseSettings):
     @field_validator("lanes")
     @classmethod
     def _lanes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(check_name(name, "lane") for name in names)
+        if not all(map(is_name, names)) or len(set(names)) < len(names):
+            message = "lanes have different names of 1 to 48 of a-z, 0-9 and '-'"
+            raise ValueError(message)
+        return names
 
     @classmethod
     def settings_customise_sources(
@@ -115,19 +118,20 @@ class Settings(BaseSettings):
 
 
 def load(home: Path) -> Settings:
-    """Return the settings of a home. `Misconfigured` names the setting that is wrong, never its value."""
+    """Return the settings of a home. `Misconfigured` names the setting that is wrong, never its value.
+
+    A stranger with two underscores was meant as a setting and is refused; others may be somebody else's and are told
+    by `strangers`.
+    """
     path = home / CONFIG_FILE
 
     class OfHome(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
-    known = {f"BAL_{name.upper()}" for name in Settings.model_fields} | {HOME_VARIABLE, "BAL_HAMMER"}
-    unknown = sorted(
-        name for name in os.environ if name.startswith("BAL_") and name.split("__")[0] not in known
-    )
-    if unknown:
-        message = "there is no such setting"
-        raise Misconfigured(message, subject=unknown[0], remedy="see docs/settings.md")
+    for name in strangers():
+        if "__" in name:
+            message = "there is no such setting"
+            raise Misconfigured(message, subject=name, remedy="see docs/settings.md")
     try:
         return OfHome()
     except ValidationError as error:
@@ -139,6 +143,12 @@ def load(home: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         message = f"this is not TOML ({error})"
         raise Misconfigured(message, subject=CONFIG_FILE, remedy="correct the file") from None
+
+
+def strangers() -> list[str]:
+    """Return the names in the environment that begin as settings do and are none."""
+    known = {f"BAL_{name.upper()}" for name in Settings.model_fields} | {HOME_VARIABLE, "BAL_HAMMER"}
+    return sorted(name for name in os.environ if name.startswith("BAL_") and name.split("__")[0] not in known)
 
 
 def described() -> list[tuple[str, Any, str]]:

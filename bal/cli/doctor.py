@@ -10,7 +10,7 @@ from typing import NamedTuple
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
-from bal.config import load
+from bal.config import load, strangers
 from bal.core.errors import EXIT_NO, BalError
 from bal.home import Home
 
@@ -53,7 +53,8 @@ async def _checks(home: Home) -> list[Check]:
         found.append(Check("free disk", free >= _FREE_BYTES, f"{free // 1024**2} MiB"))
     try:
         load(home.path)
-        found.append(Check("settings", ok=True, found="readable"))
+        ignored = f"readable; no settings: {', '.join(strangers())}" if strangers() else "readable"
+        found.append(Check("settings", ok=True, found=ignored))
     except BalError as error:
         found.append(Check("settings", ok=False, found=error.diagnostics()))
     if not home.scd.exists():
