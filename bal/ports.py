@@ -263,6 +263,9 @@ class Store(Protocol):
         """Return the addresses of rows whose batch has no record, or whose log was never opened."""
         ...
 
+    async def unlisted(self, log: str, seq: int) -> list[Address]:
+        """Return the addresses of readings of a batch that are stored and that `readings` would not come upon."""
+
     async def tile(self, log: str, seq: int, number: int) -> Tile:
         """Return a tile of a batch. `NotFound`."""
         ...

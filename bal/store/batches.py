@@ -15,6 +15,7 @@ from bal.core.limits import TILE_LEAVES
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.ports import BatchPlace, BatchRecord, Tile
+from bal.store.slices import BUCKET
 from chaincode.anchor import Anchor
 from chaincode.errors import ContractError
 from chaincode.merkle import path_through_tile, tile_roots
@@ -185,8 +186,12 @@ def batch_page(db: sqlite3.Connection, log: str, first: int, count: int) -> list
 
 def marked_up_to(db: sqlite3.Connection, log: str, state: str) -> int:
     """Return the newest sequence number with a mark, -1 for none. Marks of a log are set in sequence."""
-    (seq,) = db.execute("SELECT max(seq) FROM marks WHERE log = ? AND state = ?", (log, state)).fetchone()
-    return -1 if seq is None else int(seq)
+    row = db.execute(
+        """SELECT seq FROM marks JOIN batches USING (log, seq) WHERE log = ? AND state = ?
+           ORDER BY marks.seq DESC LIMIT 1""",  # what no batch has, somebody else put there
+        (log, state),
+    ).fetchone()
+    return -1 if row is None else int(row[0])
 
 
 def unanchored(db: sqlite3.Connection, log: str) -> list[Anchor]:
@@ -261,6 +266,15 @@ def strays(db: sqlite3.Connection) -> list[Address]:
     return [
         Address(*row) for table in ("readings", "erasures") for row in db.execute(sql.format(table=table))
     ]
+
+
+def unlisted(db: sqlite3.Connection, log: str, seq: int) -> list[Address]:
+    """Return the addresses of readings of a batch that the index of the queries does not lead to."""
+    columns = ("source", BUCKET, "point", "quantity", "timestamp", "log", "seq", "idx")
+    same = " AND ".join(f"i.{column} = r.{column}" for column in columns)
+    sql = f"""SELECT idx FROM readings r WHERE log = ? AND seq = ? AND NOT EXISTS
+              (SELECT 1 FROM readings i INDEXED BY readings_by_bucket WHERE {same}) ORDER BY idx"""  # noqa: S608 - constants
+    return [Address(log, seq, index) for (index,) in db.execute(sql, (log, seq))]
 
 
 def tile(db: sqlite3.Connection, log: str, seq: int, number: int) -> Tile:

@@ -155,6 +155,9 @@ class SqliteStore:
     async def strays(self) -> list[Address]:
         return await self._db.read(batches.strays)
 
+    async def unlisted(self, log: str, seq: int) -> list[Address]:
+        return await self._db.read(batches.unlisted, log, seq)
+
     async def tile(self, log: str, seq: int, number: int) -> Tile:
         return await self._db.read(batches.tile, log, seq, number)
 

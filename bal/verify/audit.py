@@ -54,6 +54,7 @@ class Audit:
         self._places = Places(self._rows)
         self._report = AuditReport()
         self._marked: dict[str, int] = {}
+        self._opened: set[str] = set()
         self._heads: dict[str, Head] = {}
         self._rewritten: dict[str, int] = {}
         """Logs whose ledger is not what an earlier audit saw while the SCD still is: up to where it is."""
@@ -141,6 +142,8 @@ class Audit:
     async def _batch(self, commitment: Commitment) -> None:
         log, seq = commitment.anchor.log, commitment.anchor.seq
         record, unreadable = await self._rows.record(log, seq)
+        if log not in self._opened:  # a log is opened before anything of it is stored
+            self._opened = set(await self._store.logs())
         anchor = self._hold_record(commitment, record, unreadable=unreadable)
         stored = await self._rows.batch(log, seq, anchor.size, record)
         outcome = check_batch(anchor, stored)
@@ -152,6 +155,8 @@ class Audit:
             if record is not None or stored.rows:
                 self._report.add("batch_altered", part)
         self._take(outcome)
+        for address in await self._rows.unlisted(log, seq):
+            self._report.add("missing", address)
         self._places.batches.append((log, seq, anchor.size))
         if self._progress is not None:
             self._progress(self._report.batches, self._expected, self._report.readings)
@@ -167,12 +172,18 @@ class Audit:
                 self._report.add("ledger_altered", f"{log}:{seq}")
                 return record.anchor
             self._report.add("batch_altered", f"{log}:{seq}")
-        elif (record.commitment is None and seq <= self._marked[log]) or record.commitment not in (
-            None,
-            commitment,
-        ):
+        elif not self._fits(record, commitment):
             self._report.add("batch_altered", f"{log}:{seq}")
         return anchor
+
+    def _fits(self, record: BatchRecord, commitment: Commitment) -> bool:
+        """Tell whether the marks of an anchored batch are those it can have, and queries look into its log."""
+        anchor = commitment.anchor
+        if anchor.log not in self._opened or record.moved_to is not None:
+            return False
+        if record.commitment is None:
+            return anchor.seq > self._marked[anchor.log] and not record.published
+        return record.commitment == commitment
 
     def _take(self, outcome: Outcome) -> None:
         report = self._report
@@ -200,7 +211,8 @@ class Audit:
                     self._report.add("batch_altered" if unreadable else "batch_missing", f"{log}:{seq}")
                 return
             anchor = record.anchor
-            if (anchor.log, anchor.seq) != (log, seq) or previous not in (None, anchor.previous):
+            follows = (anchor.log, anchor.seq) == (log, seq) and previous in (None, anchor.previous)
+            if not follows or (record.published and record.commitment is None):
                 self._report.add("batch_altered", f"{log}:{seq}")
             previous = anchor.hash
             if record.moved_to is None:

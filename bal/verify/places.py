@@ -51,10 +51,14 @@ class Places:
     async def settle(self, report: AuditReport) -> None:
         """Say of every open place what became of its row."""
         for address, digest in self._missing.items():
-            if self._erased(address, digest) or address in self._forged:
+            if address in self._forged:
                 continue
-            forged = str(address) in self._doubtful or await self._rows.says_erased(address)
-            report.add("forged_erasure" if forged else "missing", address)
+            says = await self._rows.says_erased(address)
+            if not self._erased(address, digest):
+                forged = says or str(address) in self._doubtful
+                report.add("forged_erasure" if forged else "missing", address)
+            elif not says:  # nothing keeps the reading from being accepted again
+                report.add("missing", address)
         moved = await self._moved({digest for _, digest in self._changed if digest is not None})
         for address, digest in self._changed:
             elsewhere = moved.get(digest, address) if digest is not None else address

@@ -91,6 +91,10 @@ class Rows:
         """Return the leaves of a tile that should have `count`, none where it does not."""
         return await self._tile(log, seq, number, count) or ()
 
+    async def unlisted(self, log: str, seq: int) -> list[Address]:
+        """Return the readings of a batch that no query would show."""
+        return await self._value(self._store.unlisted(log, seq)) or []
+
     async def row(self, address: Address) -> StoredEntry | None:
         """Return one row, None where it can't be read."""
         return await self._value(self._store.entry(address))

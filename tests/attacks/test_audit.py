@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from bal.core.address import Address
 from bal.core.entry import Erasure, leaf
+from bal.store import SqliteStore
 from bal.verify.heads import Head
 from tests.unit.store.rows import START, batch, reading
 from tests.unit.verify.world import SIZES, World, found, honest
@@ -302,7 +305,50 @@ async def test_a_batch_that_is_gone_in_all_its_parts_is_missing(home: World) -> 
 async def test_a_log_the_store_forgot_is_still_audited(home: World) -> None:
     home.sql("DELETE FROM lanes WHERE log = 'bal-2'")
     home.put("readings", ("bal-2", 0, 1), value="9")
-    assert found(await home.audit()) == {("changed", "bal-2:0:1")}
+    assert found(await home.audit()) == {("changed", "bal-2:0:1"), ("batch_altered", "bal-2:0")}
+
+
+async def test_readings_hidden_from_every_query_are_found(home: World) -> None:
+    """Their rows are whole; the index of the queries was built without them."""
+    await home.store.close()
+    with closing(sqlite3.connect(home.store.path, isolation_level=None)) as db:
+        (statement,) = db.execute(
+            "SELECT sql FROM sqlite_schema WHERE name = 'readings_by_bucket'"
+        ).fetchone()
+        db.execute("DROP INDEX readings_by_bucket")
+        db.execute(f"{statement} WHERE NOT (seq = 1 AND idx = 299)")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'readings_by_bucket'", (statement,))
+    home.store = SqliteStore(home.store.path)
+    try:
+        assert found(await home.audit()) == {("missing", PLACE)}
+    finally:
+        await home.store.close()
+
+
+async def test_a_batch_said_to_be_moved_elsewhere_is_found(home: World) -> None:
+    home.sql("INSERT INTO marks VALUES ('bal-1', 'moved', 1, '[\"bal-2\", 0]')")
+    assert found(await home.audit()) == {("batch_altered", "bal-1:1")}
+
+
+async def test_a_batch_said_to_be_published_before_it_is_anchored_is_found(home: World) -> None:
+    sealed = await home.stored(home.entries(2))
+    home.sql("INSERT INTO marks VALUES ('bal-1', 'published', ?, '')", sealed.seq)
+    assert found(await home.audit()) == {("batch_altered", f"bal-1:{sealed.seq}")}
+
+
+@pytest.mark.parametrize("state", ["anchored", "published"])
+async def test_a_mark_that_no_batch_has_keeps_nothing_from_its_turn(home: World, state: str) -> None:
+    home.sql("INSERT INTO marks VALUES ('bal-1', ?, 999, '{}')", state)
+    sealed = await home.stored(home.entries(2))
+    assert [anchor.seq for anchor in await home.store.unanchored("bal-1")] == [sealed.seq]
+    assert sealed.seq in await home.store.unpublished("bal-1")
+    assert found(await home.audit()) == set()
+
+
+async def test_an_erased_reading_that_could_come_back_is_found(home: World) -> None:
+    home.sql("DELETE FROM erased")
+    assert found(await home.audit()) == {("missing", "bal-1:1:300")}
 
 
 async def test_rows_under_a_log_nobody_opened_are_added(home: World) -> None:

@@ -147,6 +147,9 @@ class SimulatedStore:
     async def strays(self) -> list[Address]:
         return list(await self._do(batches.strays))
 
+    async def unlisted(self, log: str, seq: int) -> list[Address]:
+        return list(await self._do(batches.unlisted, log, seq))
+
     async def tile(self, log: str, seq: int, number: int) -> Tile:
         found: Tile = await self._do(batches.tile, log, seq, number)
         return found

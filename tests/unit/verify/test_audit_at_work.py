@@ -116,6 +116,7 @@ STEPS = ["anchored", "stored", "erased", "erased-later"]
         ("store", "batch"),
         ("store", "entries"),
         ("store", "tile"),
+        ("store", "unlisted"),
         ("store", "strays"),
     ],
 )
