@@ -18,10 +18,10 @@ _PAUSE = 0.05
 
 
 class Copies(Protocol):
-    """An output that keeps certificates in the home."""
+    """An output that keeps certificates, in the home or in memory."""
 
     async def erase(self, address: Address) -> int:
-        """Remove entry and salt of `address` from every file; return how many copies there were."""
+        """Remove entry and salt of `address` wherever they are kept; return how many copies there were."""
         ...
 
 

@@ -79,7 +79,7 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         ledger=ledger,
         quarantine=quarantine,
         pipeline=pipeline,
-        erasing=Erasing(store, ledger, pipeline, clock, erased, [files]),
+        erasing=Erasing(store, ledger, pipeline, clock, erased, [files, events]),
         registry=registry,
         clock=clock,
         receipt_days=settings.lane.receipt_days,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from bal.core.address import Address
 from bal.core.certified import CertifiedBatch
 from bal.core.errors import Overloaded
 from bal.core.reading import Reading
@@ -58,6 +59,12 @@ class Subscription:
         else:
             self._events.append(event)
         self._wake.set()
+
+    def drop(self, address: str) -> int:
+        """Forget what waits of `address`; return how many events that were."""
+        before = len(self._events)
+        self._events = deque(event for event in self._events if event.id != address)
+        return before - len(self._events)
 
     def close(self) -> None:
         """End the subscription; its iterator ends."""
@@ -130,6 +137,10 @@ class EventStream:
             for subscription in subscriptions:
                 if subscription.wants(event):
                     subscription.put(event)
+
+    async def erase(self, address: Address) -> int:
+        """Let nobody who has fallen behind have the certificate of `address` any more."""
+        return sum(subscription.drop(str(address)) for subscription in self._subscriptions)
 
     def close(self) -> None:
         """End every subscription."""

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from bal.core.address import Address
 from bal.core.errors import Overloaded
 from bal.publish import EventStream
 from tests.certified import readings_of
@@ -36,6 +37,15 @@ async def test_a_slow_subscriber_gets_what_waited_then_is_told_and_the_others_lo
     with pytest.raises(StopAsyncIteration):
         await anext(slow)
     assert stream.subscribers == 1
+
+
+async def test_what_is_erased_is_kept_from_whoever_has_not_had_it_yet() -> None:
+    stream = EventStream()
+    with stream.subscribe(A) as slow:
+        await stream.publish(readings_of(0), A)
+        assert await stream.erase(Address("log-1", 0, 2)) == 1
+        assert await stream.erase(Address("log-1", 0, 2)) == 0
+        assert [(await anext(slow)).id for _ in range(2)] == ["log-1:0:0", "log-1:0:4"]
 
 
 async def test_closing_ends_whoever_waits() -> None:
