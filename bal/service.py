@@ -78,6 +78,7 @@ class Service:
         await self.pipeline.start()
         for source in self.registry.all().values():
             await self._put_on_ledger(source)
+            await self._hold_suspension(source)
         await self._erasing.finish()
         self._beside(self._keep_house())
         self._beside(self._go_on_erasing())
@@ -98,7 +99,10 @@ class Service:
 
     async def _keep_house(self) -> None:
         while True:
-            await self.store.forget_receipts(self._clock.now() - self._receipt_days * _DAY)
+            try:
+                await self.store.forget_receipts(self._clock.now() - self._receipt_days * _DAY)
+            except BalError as error:
+                _log.warning("old receipts are kept for now", error=error.what)
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _go_on_erasing(self) -> None:
@@ -273,7 +277,15 @@ class Service:
         """Suspend a source or lift its suspension, on the ledger first."""
         source = self.registry.get(name)
         await self.ledger.suspend_source(name, suspended=suspended, why=why)
-        return await self.register_source(source.model_copy(update={"suspended": suspended}))
+        standing = await self.ledger.suspended(name)  # by another organisation perhaps
+        return await self.register_source(source.model_copy(update={"suspended": standing}))
+
+    async def _hold_suspension(self, source: Source) -> None:
+        """Let a registration say what the ledger does, whatever a crash or somebody else left between them."""
+        suspended = await self.ledger.suspended(source.name)
+        if suspended != source.suspended:
+            _log.warning("suspension taken from the ledger", source=source.name, suspended=suspended)
+            await self._record(source.model_copy(update={"suspended": suspended}), self._clock.now())
 
     async def erase(self, address: Address, who: str, why: str) -> Address:
         """Erase a reading; return the address of the anchored note that says so."""

@@ -33,6 +33,17 @@ from tests.unit.lane.world import (
 class OpenLedger(ScriptedLedger):
     """Takes every registration."""
 
+    regulated: bool = False
+    """Whether the regulator suspends every source."""
+    owned: bool = False
+    """Whether their owner does."""
+
+    async def suspend_source(self, source: str, *, suspended: bool, why: str) -> None:
+        self.owned = suspended
+
+    async def suspended(self, source: str) -> bool:
+        return self.owned or self.regulated
+
     async def register_source(self, source: str) -> None:
         return None
 

@@ -44,11 +44,29 @@ async def test_deliveries_are_answered_in_order_and_strangers_refused() -> None:
 
 async def test_a_suspended_source_finds_its_streamed_message_in_quarantine() -> None:
     office = Office()
-    async with office.open(SOURCE.model_copy(update={"suspended": True})) as service:
+    async with office.open(SOURCE) as service:
+        await service.suspend("dso-a", suspended=True, why="a meter was swapped")
         with pytest.raises(Refused):
             await service.ingest(message("1 2@2", streamed=True))
     (kept,) = office.quarantine.kept.values()
     assert (kept.fragment, kept.where) == (b"1 2@2", "message")
+
+
+async def test_a_suspension_is_what_the_ledger_says_whatever_the_registration_does() -> None:
+    office = Office()
+    office.ledger.regulated = True
+    async with office.open(SOURCE) as service:
+        with pytest.raises(Refused):
+            await service.ingest(message("1"))
+        # A resumption of one's own leaves the regulator's suspension in force.
+        assert (await service.suspend("dso-a", suspended=False, why="over")).suspended
+        with pytest.raises(Refused):
+            await service.ingest(message("1"))
+        office.ledger.regulated = False
+        assert not (await service.suspend("dso-a", suspended=False, why="over")).suspended
+        assert (await service.ingest(message("1"))).accepted == 1
+    async with office.open(SOURCE.model_copy(update={"suspended": True})) as service:
+        assert (await service.ingest(message("2"))).accepted == 1
 
 
 async def test_what_a_closed_log_cut_off_comes_again_in_order_by_itself() -> None:
