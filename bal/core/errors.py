@@ -193,7 +193,6 @@ class LedgerRefused(LedgerError):
 class LedgerAltered(LedgerError):
     """The ledger's own file was altered; `block` is the first block that does not fit."""
 
-    exit_code = EXIT_NO
     slug = "ledger-altered"
 
     def __init__(self, what: str, *, block: int, subject: str = "", remedy: str = "") -> None:
