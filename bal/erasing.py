@@ -5,15 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bal.core.address import Address
-from bal.core.entry import Erasure, leaf
+from bal.core.entry import Erasure, StoredEntry, leaf
 from bal.core.errors import Erased, Invalid, NotFound, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading, natural_key_digest
 from bal.core.source import Source
 from bal.pipeline import LaneWorker, Pipeline
 from bal.ports import Clock, ErasureNote, Ledger, Store
-from chaincode.merkle import verify_inclusion
+from bal.verify.erasure import erasure_of, proves
 
-_TEXT_CHARACTERS = 500
 _PAUSE = 0.05
 
 
@@ -85,31 +84,23 @@ class Erasing:
         with a note of its own. `NotFound`, `Erased`, `Refused` for what is no reading or not anchored, `Invalid` for a row
         that does not prove to be what was anchored: run an audit first.
         """
-        for text, what in ((who, "who"), (why, "why")):
-            if not text.strip() or len(text) > _TEXT_CHARACTERS or not text.isprintable():
-                message = f"say {what}, in 1 to {_TEXT_CHARACTERS} printable characters"
-                raise Refused(message, subject=str(address))
-        target = await self._store.entry(address)
-        if not isinstance(target.entry, Reading):
-            message = "only readings can be erased"
-            raise Refused(message, subject=str(address))
-        await self._prove(address, leaf(target.entry, target.salt))
-        source = source_of(target.entry.source)
+        reading, _ = await self._erasure(address, who, why)
+        source = source_of(reading.source)
         lane = self._pipeline.lane_of(source)
-        self._keys.add(target.entry)
+        self._keys.add(reading)
         notes: dict[Address, ErasureNote] = {}
-        wanted = list(dict.fromkeys([address, *await self._store.repetitions(target.entry)]))
+        wanted = list(dict.fromkeys([address, *await self._store.repetitions(reading)]))
         while wanted:
             for one in wanted:
                 await self._published(one)
             found = await asyncio.gather(*(self._note(lane, source, one, who, why) for one in wanted))
             notes |= dict(zip(wanted, found, strict=True))
             # Asked again once the notes are stored: whatever was on its way before them is stored too.
-            wanted = [one for one in await self._store.repetitions(target.entry) if one not in notes]
+            wanted = [one for one in await self._store.repetitions(reading) if one not in notes]
         await lane.anchored.reached(max(note.noted_at.seq for note in notes.values()))
         for note in notes.values():
             async with self.turn:
-                await self._remove(note, target.entry)
+                await self._remove(note, reading)
         return notes[address].noted_at
 
     async def _published(self, address: Address) -> None:
@@ -123,14 +114,19 @@ class Erasing:
     async def _note(
         self, lane: LaneWorker, source: Source, address: Address, who: str, why: str
     ) -> ErasureNote:
-        row = await self._store.entry(address)
-        digest = leaf(row.entry, row.salt)
-        await self._prove(address, digest)
-        entry = Erasure(source.name, str(address), digest.hex(), who, why, self._clock.now())
+        _, entry = await self._erasure(address, who, why)
         noted_at = await lane.append(entry, source.rules.digest())
         note = ErasureNote(address, noted_at, entry, (await self._store.entry(noted_at)).salt)
         self._left[noted_at] = note, None
         return note
+
+    async def _erasure(self, address: Address, who: str, why: str) -> tuple[Reading, Erasure]:
+        """Return the reading at `address` and the entry that erases it."""
+        row = await self._store.entry(address)
+        commitment = await self._ledger.find(address.log, address.seq)
+        path = await self._store.proof_path(address)
+        entry = erasure_of(row, path, commitment, who=who, why=why, received_at=self._clock.now())
+        return row.entry, entry  # type: ignore[return-value]  # `erasure_of` takes nothing but readings
 
     async def finish(self) -> None:
         """Take up what a crash left: notes whose target is still there. Nothing of these readings is accepted again."""
@@ -161,7 +157,7 @@ class Erasing:
         if lookup is not None:
             await self._store.erase(note, lookup)
         elif target := await self._target(note):
-            await self._prove(note.noted_at, leaf(note.entry, note.salt))
+            await self._prove(note)
             await self._remove(note, target)
 
     async def _target(self, note: ErasureNote) -> Reading | None:
@@ -173,16 +169,16 @@ class Erasing:
         same = isinstance(target.entry, Reading) and leaf(target.entry, target.salt).hex() == note.entry.leaf
         return target.entry if same else None  # type: ignore[return-value]
 
-    async def _prove(self, address: Address, digest: bytes) -> None:
-        commitment = await self._ledger.find(address.log, address.seq)
+    async def _prove(self, note: ErasureNote) -> None:
+        place = note.noted_at
+        commitment = await self._ledger.find(place.log, place.seq)
         if commitment is None:
             message = "this entry is not anchored yet"
-            raise Refused(message, subject=str(address), remedy="try again in a moment")
-        path = await self._store.proof_path(address)
-        anchor = commitment.anchor
-        if not verify_inclusion(digest, address.index, anchor.size, path, bytes.fromhex(anchor.root)):
+            raise Refused(message, subject=str(place), remedy="try again in a moment")
+        row = StoredEntry(place, note.entry, note.salt)
+        if not proves(row, leaf(note.entry, note.salt), await self._store.proof_path(place), commitment):
             message = "the stored row is not what was anchored"
-            raise Invalid(message, subject=str(address), remedy="run `bal audit` first")
+            raise Invalid(message, subject=str(place), remedy="run `bal audit` first")
 
     async def _remove(self, note: ErasureNote, reading: Reading) -> None:
         lookup = self._keys.add(reading)

@@ -117,6 +117,27 @@ async def test_value_and_salt_are_gone_while_the_service_goes_on(home: Home) -> 
     assert len(await rows(home, SOURCE, history=True)) == 317
 
 
+async def test_events_that_nobody_has_taken_yet_are_erased_too(home: Home) -> None:
+    async with opened(home) as one:
+        with one.events.subscribe(frozenset({SOURCE})) as slow:
+            places = addresses(await ingest(one, document(range(3))))
+            lane = one.service.pipeline.lanes["bal-1"]
+            await lane.published.reached(places[-1].seq)
+            await erase(one, places[1])
+            assert [(await anext(slow)).id for _ in range(2)] == [str(places[0]), str(places[2])]
+
+
+async def test_who_and_why_are_said_and_nothing_is_erased_without(home: Home) -> None:
+    async with opened(home) as one:
+        (place,) = addresses(await ingest(one, document(range(1))))
+        for who, why in (("", "asked"), ("operator", "a\nb"), ("a" * 501, "asked")):
+            with pytest.raises(Refused, match="printable"):
+                await one.service.erase(place, who, why)
+        noted_at = await one.service.erase(place, "operator", "asked")
+        with pytest.raises(Refused, match="only readings"):
+            await one.service.erase(noted_at, "operator", "asked")
+
+
 async def test_it_does_not_come_back(home: Home) -> None:
     """Send the same document, another with it, and one with another value for it: refused; the neighbours pass."""
     async with opened(home) as one:
