@@ -37,7 +37,7 @@ class BlockFile:
                 "another process writes the ledger", subject=path.name, remedy="stop it or go through it"
             ) from None
         if not existed:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
 
     def append(self, line: bytes) -> None:
         """Write a whole line and return once it is on disk; OSError leaves the end of the file unknown."""
@@ -126,7 +126,8 @@ def ends_at(path: Path, key: Ed25519PublicKey, before: Tip, tip: Tip) -> bool:
     return reader.tip == tip
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

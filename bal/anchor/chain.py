@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bal.anchor.block import LINE_BYTES, MVCC_READ_CONFLICT, VALID, Block, Transaction
-from bal.anchor.blockfile import BlockFile, BlockReader, Tip, ends_at
+from bal.anchor.blockfile import BlockFile, BlockReader, Tip, ends_at, sync_directory
 from bal.anchor.execution import apply, conflicts, execute
 from bal.anchor.identity import Identity
 from bal.anchor.replay import replay
@@ -66,7 +66,9 @@ class EmbeddedChain:
         Raises `LedgerAltered` for a file that is not as it was written, `HomeLocked` when another process has it open.
         An incomplete last line is cut off: its transactions were never answered.
         """
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_directory(directory.parent)
         blocks = BlockFile(directory / BLOCKS)
         try:
             return cls(blocks, key, clock, random)

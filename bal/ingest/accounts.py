@@ -96,3 +96,8 @@ class Accounts:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
