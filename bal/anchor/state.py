@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from bal.anchor.block import Version
 from bal.anchor.blockfile import Tip
 from bal.core.errors import LedgerUnavailable
+from chaincode.state import ANCHORS
 
 _SCHEMA: Final = """
 BEGIN;
@@ -86,6 +87,18 @@ class WorldState:
         except sqlite3.Error:
             raise StateDamaged from None
         yield from map(_checked, rows)
+
+    def census(self) -> tuple[int, dict[str, bytes]]:
+        """Return how many anchors there are, and the values of all other keys."""
+        bounds = (ANCHORS, ANCHORS + "\U0010ffff")
+        try:
+            rows = self._db.execute("SELECT * FROM state WHERE key < ? OR key >= ?", bounds).fetchall()
+            (anchors,) = self._db.execute(
+                "SELECT count(*) FROM state WHERE key >= ? AND key < ?", bounds
+            ).fetchone()
+        except sqlite3.Error:
+            raise StateDamaged from None
+        return anchors, {key: found.value for key, found in map(_checked, rows)}
 
     def write(self, key: str, value: bytes, version: Version) -> None:
         """Set the value of a key."""

@@ -33,6 +33,8 @@ class VerifiedChain:
         self._channel = channel
         self._until = until
         self.tip = Tip()
+        self.others: dict[str, bytes] = {}
+        """What the chain says of all that is no anchor (logs, heads, sources), by key, as of `tip`."""
 
     def __iter__(self) -> Iterator[Commitment]:
         reader = BlockReader(self._path, self._key)
@@ -49,6 +51,8 @@ class VerifiedChain:
                     for write in transaction.writes:
                         if write.key.startswith(ANCHORS):
                             yield commitment(write.value.encode(), block.number, self._channel)
+                        else:
+                            self.others[write.key] = write.value.encode()
         finally:
             state.close()
 

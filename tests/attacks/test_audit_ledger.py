@@ -194,6 +194,34 @@ async def test_an_index_that_agrees_with_a_forged_row_is_found(home: Path, besid
     assert [kind for kind, _ in kinds] == ["ledger_altered"]
 
 
+@pytest.mark.parametrize(
+    ("key", "other", "old", "new"),
+    [
+        ("source/dso-a", "source/dso-a", b'{"EmbeddedMSP":"why"}', b"{}"),
+        ("log/bal-1", "log/bal-1", b"EmbeddedMSP", b"OtherMSP"),
+        ("source/dso-a", "source/dso-b", b"", b""),
+        ("anchor/bal-1/00000000000000000001", "anchor/bal-1/00000000000000000777", b"", b""),
+    ],
+)
+async def test_whatever_the_index_says_beyond_the_blocks_is_found(
+    home: Path, key: str, other: str, old: bytes, new: bytes
+) -> None:
+    """A suspension lifted in the index alone would let the next block say what no replay of the chain gives."""
+    async with world(home) as made:
+        await made.ledger.suspend_source("dso-a", suspended=True, why="why")
+        tip = made.ledger.height
+        with closing(sqlite3.connect(home / "ledger" / STATE)) as db:
+            value, block, place = db.execute(
+                "SELECT value, block, place FROM state WHERE key = ?", (key,)
+            ).fetchone()
+            assert old in value
+            changed = value.replace(old, new) if old else value
+            row = (other, changed, block, place, _digest(other, changed, block, place))
+            db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", row)
+            db.commit()
+        assert ("ledger_altered", f"block:{tip}") in found(await made.audit())
+
+
 async def forge_everything_but_the_blocks(home: Path, made: World) -> None:
     forged, salt = reading("666"), bytes(16)
     digest = leaf(forged, salt)
