@@ -261,18 +261,18 @@ class Store(Protocol):
 
     async def strays(self) -> list[Address]:
         """Return the addresses of rows whose batch has no record, or whose log was never opened."""
-        ...
+
+    async def loose_batches(self) -> list[BatchPlace]:
+        """Return where records and tiles stand that are no batch's: without one before, of no log, tiles too many."""
 
     async def unlisted(self, log: str, seq: int) -> list[Address]:
         """Return the addresses of readings of a batch that are stored and that `readings` would not come upon."""
 
     async def tile(self, log: str, seq: int, number: int) -> Tile:
         """Return a tile of a batch. `NotFound`."""
-        ...
 
     async def proof_path(self, address: Address) -> list[bytes]:
         """Return the RFC 9162 inclusion path of an address, reading one tile. `NotFound`."""
-        ...
 
     def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
         """Yield readings, newest timestamp first; with `history` oldest revision first within one natural key."""

@@ -122,6 +122,8 @@ def _record(row: tuple[str, int, str, bytes, int, str | None, int, str | None]) 
     log, seq, anchor_text, roots, sealed_at, detail, published, moved = row
     try:
         anchor = Anchor.from_json(json.loads(anchor_text))
+        if (anchor.log, anchor.seq) != (log, seq):
+            raise ValueError  # a copy of another record
         commitment = Commitment(anchor, **_detail(detail)) if detail is not None else None
         target = BatchPlace(*json.loads(moved)) if moved is not None else None
         return BatchRecord(anchor, _cut(roots), sealed_at, commitment, bool(published), target)
@@ -266,6 +268,18 @@ def strays(db: sqlite3.Connection) -> list[Address]:
     return [
         Address(*row) for table in ("readings", "erasures") for row in db.execute(sql.format(table=table))
     ]
+
+
+def loose_batches(db: sqlite3.Connection) -> list[BatchPlace]:
+    """Return where records stand that no lane wrote or, not anchored, none goes before, and tiles that are too many."""
+    sql = """SELECT log, seq FROM batches b WHERE typeof(seq) <> 'integer'
+                OR NOT EXISTS (SELECT 1 FROM lanes l WHERE l.log = b.log)
+                OR (seq <> 0
+                    AND NOT EXISTS (SELECT 1 FROM batches p WHERE p.log = b.log AND p.seq = b.seq - 1)
+                    AND NOT EXISTS (SELECT 1 FROM marks m WHERE m.log = b.log AND m.seq = b.seq AND state = 'anchored'))
+             UNION SELECT t.log, t.seq FROM tiles t LEFT JOIN batches b USING (log, seq) WHERE b.log IS NULL
+                OR typeof(number) <> 'integer' OR number NOT BETWEEN 0 AND length(tile_roots) / ? - 1"""
+    return [BatchPlace(*row) for row in db.execute(sql, (HASH_BYTES,))]
 
 
 def unlisted(db: sqlite3.Connection, log: str, seq: int) -> list[Address]:

@@ -17,7 +17,16 @@ from bal.core.errors import StoreFailed
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.ports import BatchRecord, ClosedLog, ErasureNote, Parked, ReadingQuery, StoredReading, Tile
+from bal.ports import (
+    BatchPlace,
+    BatchRecord,
+    ClosedLog,
+    ErasureNote,
+    Parked,
+    ReadingQuery,
+    StoredReading,
+    Tile,
+)
 from bal.store import batches, closing, erasure, parking, readings, registry
 from bal.store.connection import Connections
 from bal.store.schema import PRAGMAS, SCHEMA
@@ -154,6 +163,9 @@ class SqliteStore:
 
     async def strays(self) -> list[Address]:
         return await self._db.read(batches.strays)
+
+    async def loose_batches(self) -> list[BatchPlace]:
+        return await self._db.read(batches.loose_batches)
 
     async def unlisted(self, log: str, seq: int) -> list[Address]:
         return await self._db.read(batches.unlisted, log, seq)

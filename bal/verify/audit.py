@@ -233,12 +233,19 @@ class Audit:
                 await self._walk(log, await self._top(log))
 
     async def _strays(self) -> None:
-        """Name the rows that belong to no batch, neither of the SCD nor of the ledger."""
+        """Name rows that belong to no batch, and records and tiles that are none, of the SCD or of the ledger."""
         for address in await self._store.strays():
-            if type(address.seq) is int and 0 <= address.seq <= self._reach(address.log):
+            if self._walked(address.log, address.seq):
                 continue  # its record is gone: the batch was reported and its rows were looked at
             row = await self._rows.row(address)
             if row is not None and type(row.entry) is Erasure:
                 self._places.forge(claimed(row), self._report)
             else:
                 self._report.add("added", address)
+        for log, seq in await self._store.loose_batches():
+            if not self._walked(log, seq) or (await self._rows.record(log, seq))[0] is not None:
+                self._report.add("batch_altered", f"{log}:{seq}")
+
+    def _walked(self, log: str, seq: object) -> bool:
+        """Tell whether a batch was looked at from the ledger's side."""
+        return type(seq) is int and 0 <= seq <= self._reach(log)

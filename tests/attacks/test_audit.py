@@ -355,7 +355,48 @@ async def test_rows_under_a_log_nobody_opened_are_added(home: World) -> None:
     """Record, tiles and rows fit each other; neither a lane nor the ledger knows the log."""
     sealed = batch([reading("666"), reading("667", 1)], log="bal-9")
     await home.store.append_batch(sealed)
-    assert found(await home.audit()) == {("added", "bal-9:0:0"), ("added", "bal-9:0:1")}
+    assert found(await home.audit()) == {
+        ("added", "bal-9:0:0"),
+        ("added", "bal-9:0:1"),
+        ("batch_altered", "bal-9:0"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("log", "seq"),
+    [("bal-1", len(SIZES) + 1), ("bal-1", 99), ("bal-1", -1), ("bal-1", "x"), ("bal-9", 0), ("bal-9", 3)],
+)
+async def test_a_copy_of_a_record_is_no_batch_in_work(home: World, log: str, seq: int | str) -> None:
+    home.sql(
+        "INSERT INTO batches SELECT ?, ?, anchor, tile_roots, sealed_at FROM batches WHERE log = 'bal-1' AND seq = 0",
+        log,
+        seq,
+    )
+    report = await home.audit()
+    assert found(report) == {("batch_altered", f"{log}:{seq}")}
+    assert report.pending == 0
+
+
+async def test_a_batch_after_a_gap_is_found(home: World) -> None:
+    seq = home.last["bal-1"].seq + 3
+    sealed = batch([reading("666")], None)
+    anchor = json.dumps(sealed.anchor.to_json() | {"seq": seq, "previous": "ab" * 32})
+    home.sql(
+        "INSERT INTO batches SELECT log, ?, ?, tile_roots, sealed_at FROM batches WHERE log = 'bal-1' AND seq = 0",
+        seq,
+        anchor,
+    )
+    assert ("batch_altered", f"bal-1:{seq}") in found(await home.audit())
+
+
+@pytest.mark.parametrize(("seq", "number"), [(0, 7), (0, -1), (0, "x"), (99, 0)])
+async def test_a_tile_that_no_batch_has_is_found(home: World, seq: int, number: int | str) -> None:
+    home.sql(
+        "INSERT INTO tiles SELECT log, ?, ?, leaves FROM tiles WHERE log = 'bal-1' AND seq = 0 AND number = 0",
+        seq,
+        number,
+    )
+    assert found(await home.audit()) == {("batch_altered", f"bal-1:{seq}")}
 
 
 async def test_all_at_once(home: World) -> None:
