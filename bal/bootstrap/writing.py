@@ -31,6 +31,7 @@ class Opened:
     home: Home
     settings: Settings
     keys: Keys
+    ledger: EmbeddedLedger
     service: Service
     registry: Registry
     metrics: Metrics
@@ -85,7 +86,7 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         receipt_days=settings.lane.receipt_days,
     )
     _watch(metrics, pipeline)
-    return Opened(home, settings, keys, service, registry, metrics, events, publishers)
+    return Opened(home, settings, keys, ledger, service, registry, metrics, events, publishers)
 
 
 def _watch(metrics: Metrics, pipeline: Pipeline) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from bal.core.errors import BalError, StoreFailed
+from bal.store.schema import SCHEMA_VERSION
 
 READERS = 4
 _NO_TEXT = "Could not decode to UTF-8"
@@ -45,13 +46,21 @@ class Connections:
                 for pragma in pragmas:
                     connection.execute(pragma)
                 path.chmod(0o600)
+                self._check_version(connection)
                 connection.executescript(schema)
                 prepare(connection)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 connection.close()
                 self._opened.remove(connection)
         elif not path.exists():
             message = "there is no database here"
             raise StoreFailed(message, subject=path.name, remedy="name an existing home with --home")
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            message = f"this database was made by a newer release (schema {version}, here {SCHEMA_VERSION})"
+            raise StoreFailed(message, subject=self.path.name, remedy="use that release, or a newer one")
 
     def _failing(self) -> "_Failing":
         return _Failing(self.path.name)
@@ -69,6 +78,7 @@ class Connections:
             connection = self._connect()
             for pragma in self._pragmas if not self.read_only else self._pragmas[3:5]:
                 connection.execute(pragma)
+            self._check_version(connection)
             if not writing:
                 connection.execute("PRAGMA query_only=ON")
             self._local.connection = connection

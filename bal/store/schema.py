@@ -1,6 +1,7 @@
 """Tables of the embedded SCD. `docs/scd.md` is their data dictionary."""
 
 SCHEMA_VERSION = 1
+"""Stands in the file (`PRAGMA user_version`); a file of a newer release is not opened."""
 
 BUCKET_MICROSECONDS = 300_000_000
 """Readings are indexed by source and five-minute bucket: whatever arrives together lies together, so that a batch
