@@ -14,7 +14,16 @@ from bal.core.entry import StoredEntry
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.ports import BatchRecord, ClosedLog, ErasureNote, Parked, ReadingQuery, StoredReading, Tile
+from bal.ports import (
+    BatchPlace,
+    BatchRecord,
+    ClosedLog,
+    ErasureNote,
+    Parked,
+    ReadingQuery,
+    StoredReading,
+    Tile,
+)
 from bal.store import batches, closing, erasure, parking, readings, registry
 from bal.store.schema import SCHEMA
 from chaincode.anchor import Anchor
@@ -146,6 +155,9 @@ class SimulatedStore:
 
     async def strays(self) -> list[Address]:
         return list(await self._do(batches.strays))
+
+    async def loose_batches(self) -> list[BatchPlace]:
+        return list(await self._do(batches.loose_batches))
 
     async def unlisted(self, log: str, seq: int) -> list[Address]:
         return list(await self._do(batches.unlisted, log, seq))
