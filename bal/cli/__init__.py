@@ -59,12 +59,24 @@ def main() -> None:
     """Run the command line; errors go to standard error on one line, in JSON with `--json`."""
     try:
         _register()
-        code = app(standalone_mode=False, prog_name="bal")
+        code = app(behind_the_verb(sys.argv[1:]), standalone_mode=False, prog_name="bal")
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - whatever happened, its user gets one line and an exit code
         sys.exit(_tell(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def behind_the_verb(arguments: list[str]) -> list[str]:
+    """Return the arguments with `--home` and `--json`, the options all verbs share, moved from before the verb to behind."""
+    taken = 0
+    while taken < len(arguments) and arguments[taken].partition("=")[0] in {"--home", "--json"}:
+        taken += 2 if arguments[taken] == "--home" else 1
+    shared, rest = arguments[:taken], arguments[taken:]
+    if not rest:
+        return arguments
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *shared, *rest[end:]]
 
 
 def _tell(error: Exception) -> int:

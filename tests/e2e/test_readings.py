@@ -289,3 +289,13 @@ def test_without_a_file_or_anything_to_trust_the_exit_code_is_2(
     cut = bal("verify", path, "--anchors", fork, "--json")
     assert cut.code == 1
     assert cut.value()["valid"] is False
+
+
+def test_home_and_json_may_stand_before_the_verb(shell: Shell) -> None:
+    behind = bal("readings", "--source", "dso-a", "--home", shell.home, "--json")
+    assert behind.code == 0
+    assert bal("--home", shell.home, "--json", "readings", "--source", "dso-a").values() == behind.values()
+    assert bal("--json", f"--home={shell.home}", "sources", "list").values()
+    named = bal("--home", shell.home, "certificate", "--json", "--", "bal-1:0:0")
+    assert named.value()["address"] == "bal-1:0:0"
+    assert bal("--json", "--home").problem()["detail"]
