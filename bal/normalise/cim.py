@@ -82,7 +82,7 @@ class CimReader:
     def outcomes(self, record: RawMeterReading) -> Iterator[Reading | Rejection]:
         """Yield the outcome of every reading of a record; an error in one leaves its neighbours as they are."""
         where = f"MeterReadings[{record.group}]/" if record.group > 1 or not record.number else ""
-        where += f"MeterReading[{record.number}]" if record.number else ""
+        where = where + f"MeterReading[{record.number}]" if record.number else where.rstrip("/")
         if record.misplaced:
             yield Rejection("readings stand where the standard has none", where, b"", "structure")
             return

@@ -242,7 +242,7 @@ class Audit:
                 self._places.forge(claimed(row), self._report)
             else:
                 self._report.add("added", address)
-        for log, seq in await self._store.loose_batches():
+        for log, seq in await self._rows.loose_batches():
             if not self._walked(log, seq) or (await self._rows.record(log, seq))[0] is not None:
                 self._report.add("batch_altered", f"{log}:{seq}")
 

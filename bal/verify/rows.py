@@ -7,7 +7,7 @@ from bal.core.address import Address
 from bal.core.entry import StoredEntry
 from bal.core.errors import BalError, Erased, NotFound, StoreFailed
 from bal.core.limits import TILE_LEAVES
-from bal.ports import BatchRecord, Store
+from bal.ports import BatchPlace, BatchRecord, Store
 from bal.verify.batch import StoredBatch
 from chaincode.errors import ContractError
 from chaincode.merkle import HASH_SIZE
@@ -94,6 +94,10 @@ class Rows:
     async def unlisted(self, log: str, seq: int) -> list[Address]:
         """Return the readings of a batch that no query would show."""
         return await self._value(self._store.unlisted(log, seq)) or []
+
+    async def loose_batches(self) -> list[BatchPlace]:
+        """Return where records and tiles stand that are no batch's."""
+        return await self._value(self._store.loose_batches()) or []
 
     async def row(self, address: Address) -> StoredEntry | None:
         """Return one row, None where it can't be read."""

@@ -389,6 +389,12 @@ async def test_a_batch_after_a_gap_is_found(home: World) -> None:
     assert ("batch_altered", f"bal-1:{seq}") in found(await home.audit())
 
 
+async def test_a_database_without_tiles_is_audited(home: World) -> None:
+    with closing(sqlite3.connect(home.store.path, isolation_level=None)) as db:
+        db.execute("DROP TABLE tiles")
+    assert ("batch_altered", "bal-1:0") in found(await home.audit())
+
+
 @pytest.mark.parametrize(("seq", "number"), [(0, 7), (0, -1), (0, "x"), (99, 0)])
 async def test_a_tile_that_no_batch_has_is_found(home: World, seq: int, number: int | str) -> None:
     home.sql(

@@ -273,5 +273,6 @@ def test_what_cannot_be_read_as_a_whole(body: bytes, reason: str) -> None:
 def test_readings_in_the_wrong_place_are_told_not_dropped() -> None:
     outside = document(reading())
     assert rejection(outside).reason == "readings stand where the standard has none"
+    assert rejection(outside).where == "MeterReadings[1]"
     strange = document("<MeterReading><ReadingTime>2026</ReadingTime><Value kWh='1'/></MeterReading>")
     assert (rejection(strange).code, rejection(strange).where) == ("structure", "MeterReading[1]")
