@@ -11,6 +11,7 @@ from bal.core.address import Address
 from bal.core.batch import SealedBatch
 from bal.core.entry import SALT_BYTES, Entry, leaf
 from bal.core.errors import BalError, Refused, Unavailable, Unreadable
+from bal.core.instant import instant_text
 from bal.core.message import Receipt, Rejection
 from bal.core.reading import Reading
 from bal.lane.collector import Collector, Moved
@@ -36,6 +37,11 @@ class Erased(Protocol):
     def __contains__(self, reading: Reading) -> bool:
         """Tell whether a reading of this natural key has been erased."""
         ...
+
+
+def _of(reading: Reading) -> str:
+    """Say which reading, by what is neither identifier nor value."""
+    return f"{reading.reading_type} at {instant_text(reading.timestamp)}"
 
 
 @dataclass(slots=True)
@@ -202,7 +208,10 @@ class Collecting:
         skip = min(ticket.ahead, len(part.readings))
         ahead = ticket.ahead - skip
         barred = self._barred(part.readings)
-        rejections = [*part.rejections, *((-2 - ticket.outcomes - i, ERASED) for i in barred)]
+        rejections = [
+            *part.rejections,
+            *((-2 - ticket.outcomes - i, ERASED._replace(where=_of(part.readings[i]))) for i in barred),
+        ]
         message = ticket.message
         await self._quarantine.put(message.source, message.digest, rejections, self._clock.now())
         rules = ticket.source.rules.digest()

@@ -96,6 +96,14 @@ def receipt(db: sqlite3.Connection, source: str, digest: bytes) -> Receipt | Non
     ).fetchone()
     if row is None:
         return None
+    try:
+        return _receipt(source, digest, row)
+    except (ValueError, TypeError, KeyError):
+        message = "the receipt of this message was altered"
+        raise Invalid(message, subject=source, remedy="restore the table `receipts` from a backup") from None
+
+
+def _receipt(source: str, digest: bytes, row: tuple[int, int, str]) -> Receipt:
     detail = json.loads(row[2])
     return Receipt(
         source=source,

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from bal.core.errors import Conflict
+from bal.core.errors import Conflict, Invalid, Malformed
 from bal.core.source import Lane, Source
 
 
@@ -16,14 +16,24 @@ def record_source(db: sqlite3.Connection, source: Source) -> None:
 
 def sources(db: sqlite3.Connection) -> list[Source]:
     """Return the registration in force of every source, by name."""
-    rows = db.execute("SELECT registration, max(version) FROM sources GROUP BY name ORDER BY name")
-    return [Source.model_validate_json(text) for text, _ in rows]
+    rows = db.execute("SELECT name, registration, max(version) FROM sources GROUP BY name ORDER BY name")
+    return [_registration(name, text) for name, text, _ in rows]
+
+
+def _registration(name: object, text: str) -> Source:
+    try:
+        return Source.model_validate_json(text)
+    except (ValueError, Malformed):
+        message = "the registration of this source was altered"
+        raise Invalid(
+            message, subject=str(name), remedy="restore the table `sources` from a backup"
+        ) from None
 
 
 def source_history(db: sqlite3.Connection, name: str) -> list[Source]:
     """Return every registration of one source, oldest first."""
     rows = db.execute("SELECT registration FROM sources WHERE name = ? ORDER BY version", (name,))
-    return [Source.model_validate_json(text) for (text,) in rows]
+    return [_registration(name, text) for (text,) in rows]
 
 
 def record_lane(db: sqlite3.Connection, lane: Lane) -> None:
