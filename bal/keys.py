@@ -1,7 +1,6 @@
 """The operator's keys: made on first use, readable by their owner only, never anywhere but in the home."""
 
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from bal.core.errors import Conflict, Misconfigured
 from bal.core.pseudonym import PseudonymKey
+from bal.durable import SECRET, write_file
 
 KEY_BYTES = 32
 IRREPLACEABLE = ("operator.pem", "quarantine.key", "lookup.key", "pseudonyms.json")
 """Keys that data were written under: with others the data would not fit together."""
-_SECRET_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def rotate_pseudonyms(directory: Path, since: int) -> PseudonymKey:
         message = "a key is used already from that time on, or from a later one"
         raise Conflict(message, subject=f"pseudonym key {known[-1].number}", remedy="name a later time")
     new = PseudonymKey(known[-1].number + 1, secrets.token_bytes(KEY_BYTES), since)
-    _replace(path, _pseudonym_text((*known, new)))
+    write_file(path, _pseudonym_text((*known, new)), SECRET, replace=True)
     return new
 
 
@@ -141,20 +140,5 @@ def _write_new(path: Path, content: bytes) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        _replace(path, content)
+        write_file(path, content, SECRET, replace=True)
         return content
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _SECRET_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,7 +1,6 @@
 """OAuth2 clients: who may come to the gateway, what for, and whose readings they see."""
 
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from bal.core.errors import Conflict, Malformed, Misconfigured, NotFound
 from bal.core.names import check_name
+from bal.durable import SECRET, write_file
 from bal.gateway.scopes import INGEST, SCOPES
 from bal.ports import Clock
 
@@ -144,18 +144,7 @@ class Clients:
 
     def _write(self, clients: dict[str, Client]) -> None:
         rows = [asdict(client) for _, client in sorted(clients.items())]
-        beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_file(self._path, json.dumps(rows, indent=1).encode(), SECRET, replace=True)
 
 
 def _client(row: dict[str, Any]) -> Client:

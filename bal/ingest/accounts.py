@@ -1,7 +1,6 @@
 """User names with passwords, for clients that cannot have a certificate."""
 
 import asyncio
-import os
 import secrets
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from bal.core.errors import Malformed, Misconfigured, NotFound
 from bal.core.names import check_name
+from bal.durable import SECRET, write_file
 
 PASSWORD_CHARACTERS = 512
 """Longest password looked at."""
@@ -89,15 +89,5 @@ class Accounts:
         return self._hashes
 
     def _write(self, hashes: dict[str, str]) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(f"{name}:{value}\n" for name, value in sorted(hashes.items()))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        lines = (f"{name}:{value}\n" for name, value in sorted(hashes.items()))
+        write_file(self._path, "".join(lines).encode(), SECRET, replace=True)

@@ -12,8 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bal.core.errors import BalError, Conflict, Malformed, Misconfigured, NotFound
 from bal.core.names import check_name
+from bal.durable import PUBLIC, SECRET, make_directory, write_file
 from bal.pki import certificates as make
-from bal.pki.files import PUBLIC, SECRET, make_directory, write_file
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _WARN = timedelta(days=30)

@@ -9,8 +9,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bal.core.errors import Conflict, Malformed, Misconfigured, NotFound
+from bal.durable import write_file
 from bal.pki import Authority, RevocationList, certificates
-from bal.pki.files import write_file
 
 
 @pytest.fixture
