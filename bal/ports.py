@@ -37,6 +37,7 @@ __all__ = [
     "Delivery",
     "ErasureNote",
     "Inbox",
+    "Leases",
     "Ledger",
     "NormalisedPart",
     "Normaliser",
@@ -276,6 +277,21 @@ class Store(Protocol):
 
     def readings(self, query: ReadingQuery) -> AsyncIterator[StoredReading]:
         """Yield readings, newest timestamp first; with `history` oldest revision first within one natural key."""
+        ...
+
+
+class Leases(Protocol):
+    """Who runs which lane, where several workers share one store. Raises `StoreFailed` when it cannot tell."""
+
+    async def hold(self, lane: str, holder: str, seconds: float) -> bool:
+        """Take the lease of a lane for `seconds`, or keep it on; False while another holder has it.
+
+        `holder` names one run of one worker and is never used twice.
+        """
+        ...
+
+    async def release(self, lane: str, holder: str) -> None:
+        """Give it back; none is no harm."""
         ...
 
 

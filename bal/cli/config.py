@@ -56,7 +56,8 @@ def default_file() -> str:
         if head != table:
             lines += ["", f"[{head}]"]
             table = head
-        lines += [f"# {text}", f"# {tail} = {json.dumps(default)}"]
+        value = '"…"' if default is None else json.dumps(default)
+        lines += [f"# {text}", f"# {tail} = {value}"]
     return "\n".join(lines).lstrip() + "\n"
 
 

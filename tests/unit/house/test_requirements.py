@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tests.unit.house.tree import ROOT
 
-SETS: Final = ("core", "demo", "dev", "lock")
+SETS: Final = ("core", "demo", "stack", "dev", "lock")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -49,8 +49,8 @@ def test_no_address_and_no_option_but_hashes(kind: str) -> None:
 
 
 def test_each_set_contains_the_smaller_one_with_the_same_pins() -> None:
-    core, demo, dev = (pins(kind) for kind in ("core", "demo", "dev"))
-    assert core.items() <= demo.items() <= dev.items()
+    core, demo, stack, dev = (pins(kind) for kind in ("core", "demo", "stack", "dev"))
+    assert core.items() <= demo.items() <= stack.items() <= dev.items()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,9 @@ def test_each_set_contains_the_smaller_one_with_the_same_pins() -> None:
         ("core", PROJECT["dependencies"]),
         ("demo", PROJECT["optional-dependencies"]["demo"]),
         ("dev", PROJECT["optional-dependencies"]["dev"]),
+        ("stack", PROJECT["optional-dependencies"]["cassandra"]),
+        ("stack", PROJECT["optional-dependencies"]["fabric"]),
+        ("stack", PROJECT["optional-dependencies"]["kafka"]),
         ("core", ["setuptools"]),
     ],
 )
