@@ -5,7 +5,6 @@ Adapters are native to their engine; one behaviour suite per port runs over ever
 
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bal.core.address import Address
@@ -14,6 +13,7 @@ from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import StoredEntry
 from bal.core.message import Message, Receipt, Rejection
+from bal.core.normalised import NormalisedPart
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
 from bal.core.stored import (
@@ -93,20 +93,6 @@ class Tasks(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Task:
         """Run `work` beside; an error it raises is kept and raised by the service as a whole."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class NormalisedPart:
-    """Some consecutive outcomes of one message, leaves computed."""
-
-    readings: Sequence[Reading]
-    salts: Sequence[bytes]
-    leaves: Sequence[bytes]
-    rejections: Sequence[tuple[int, Rejection]]
-    """(ordinal of the outcome in the message, rejection)."""
-    duplicates: int
-    outcomes: int
-    """How many outcomes of the message are dealt with once this part is, counted from its beginning."""
 
 
 class Normaliser(Protocol):
