@@ -152,7 +152,6 @@ class Store(Protocol):
 
     async def last_batch(self, log: str) -> BatchRecord | None:
         """Return the newest batch of a log."""
-        ...
 
     async def mark_anchored(self, commitments: Sequence[Commitment]) -> None:
         """Record what the ledger says of these batches; again is no harm."""
@@ -160,7 +159,6 @@ class Store(Protocol):
 
     async def mark_published(self, log: str, seq: int) -> None:
         """Record that every output acknowledged the batch; again is no harm."""
-        ...
 
     async def unanchored(self, log: str) -> list[Anchor]:
         """Return the anchors of batches marked neither anchored nor moved, in sequence."""
@@ -185,11 +183,9 @@ class Store(Protocol):
 
     async def unpark(self, output: str, source: str) -> None:
         """Forget a parking; none is no harm."""
-        ...
 
     async def parked(self) -> list[Parked]:
         """Return every parking, by output and source."""
-        ...
 
     # --- closed logs ----------------------------------------------------------------------------------------------
     async def close_log(self, log: str, reason: str, now: int) -> None:
