@@ -11,7 +11,7 @@ from bal.core.names import is_name
 from bal.home import Home
 from bal.keys import Keys, operator_public_key
 from bal.reader import Reader
-from bal.store import SqliteQuarantine, SqliteStore
+from bal.store.sqlite import SqliteQuarantine, SqliteStore
 from bal.verify.anchors import AnchorFile
 from bal.verify.audit import audit, ledger_altered
 from bal.verify.heads import Heads

@@ -20,7 +20,7 @@ from bal.ports import Publisher
 from bal.publish import ClosedOutput, EventStream, JsonLines
 from bal.registry import Registry
 from bal.service import Service
-from bal.store import SqliteQuarantine, SqliteStore
+from bal.store.sqlite import SqliteQuarantine, SqliteStore
 from bal.system import SystemClock, SystemRandom, SystemTasks
 
 

@@ -1,6 +1,1 @@
-"""The embedded Shared Customer Database (SQLite) and the quarantine."""
-
-from bal.store.quarantine import SqliteQuarantine
-from bal.store.sqlite import SqliteStore
-
-__all__ = ["SqliteQuarantine", "SqliteStore"]
+"""The Shared Customer Database: one package for each engine."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bal.core.entry import leaf
-from bal.store import SqliteStore
+from bal.store.sqlite import SqliteStore
 from tests.unit.store.rows import batch, reading
 from tests.unit.verify.world import SIZES, World, found, honest
 

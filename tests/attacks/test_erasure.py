@@ -274,7 +274,7 @@ async def test_a_long_query_delays_an_erasure_and_does_not_prevent_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hold old pages by a reader for longer than the erasure waits: it says so, and is done once the reader ends."""
-    monkeypatch.setattr("bal.store.sqlite._SCRUB_ATTEMPTS", 2)
+    monkeypatch.setattr("bal.store.sqlite.store._SCRUB_ATTEMPTS", 2)
     async with opened(home) as one:
         place = addresses(await ingest(one, document(range(50))))[7]
         row = await one.service.store.entry(place)

@@ -11,7 +11,7 @@ from bal.core.commitment import Commitment
 from bal.core.entry import Entry
 from bal.core.source import Lane
 from bal.ports import ReadingQuery, Store, StoredReading
-from bal.store import SqliteStore
+from bal.store.sqlite import SqliteStore
 from tests.unit.store.rows import batch, committed
 
 

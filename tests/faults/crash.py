@@ -28,7 +28,7 @@ from bal.home import Home
 from bal.normalise import parts
 from bal.publish import jsonl
 from bal.publish.jsonl import JsonLines
-from bal.store import SqliteQuarantine, SqliteStore, erasure
+from bal.store.sqlite import SqliteQuarantine, SqliteStore, erasure
 from tests.faults.letters import SOURCES, letters
 
 POINTS: dict[str, tuple[Any, str]] = {

@@ -24,8 +24,8 @@ from bal.ports import (
     StoredReading,
     Tile,
 )
-from bal.store import batches, closing, erasure, parking, readings, registry
-from bal.store.schema import SCHEMA
+from bal.store.sqlite import batches, closing, erasure, parking, readings, registry
+from bal.store.sqlite.schema import SCHEMA
 from chaincode.anchor import Anchor
 
 

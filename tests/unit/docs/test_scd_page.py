@@ -2,8 +2,8 @@ import sqlite3
 
 import pytest
 
-from bal.store import quarantine
-from bal.store.schema import PRAGMAS, SCHEMA
+from bal.store.sqlite import quarantine
+from bal.store.sqlite.schema import PRAGMAS, SCHEMA
 from tests.unit.docs.pages import code, page, prose, rows, section
 
 PAGE = "docs/scd.md"

@@ -28,7 +28,7 @@ from bal.gateway import Client, Clients, GatewayServices, Tokens, create_app
 from bal.gateway.scopes import SCOPES
 from bal.metrics import Metrics
 from bal.publish import EventStream
-from bal.store import SqliteQuarantine, SqliteStore
+from bal.store.sqlite import SqliteQuarantine, SqliteStore
 from tests.unit.store.rows import batch, committed, reading
 
 ISSUER = "https://localhost:8443"

@@ -8,7 +8,7 @@ import pytest
 
 from bal.core.errors import Invalid
 from bal.core.source import Source
-from bal.store import SqliteStore
+from bal.store.sqlite import SqliteStore
 
 
 def alter(path: Path, statement: str, *values: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bal.core.errors import Invalid, NotFound, StoreFailed
 from bal.core.message import Message, Rejection
-from bal.store import SqliteQuarantine
+from bal.store.sqlite import SqliteQuarantine
 
 KEY = bytes(range(32))
 SECRET = b"<meter>IT001E12345678</meter>"
@@ -60,7 +60,7 @@ REFUSED = Rejection("this is no XML document", "message", b"not looked at", "unr
 async def test_a_message_refused_as_a_whole_is_kept_as_far_as_there_is_room(
     quarantine: SqliteQuarantine, monkeypatch: pytest.MonkeyPatch, streamed: bool, size: int, kept: int
 ) -> None:
-    monkeypatch.setattr("bal.store.quarantine.QUARANTINED_MESSAGE_BYTES", 1 << 20)
+    monkeypatch.setattr("bal.store.sqlite.quarantine.QUARANTINED_MESSAGE_BYTES", 1 << 20)
     text = (SECRET * (size // len(SECRET) + 1))[:size]
     opened: list[BytesIO] = []
 

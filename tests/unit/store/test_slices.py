@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bal.core.reading import Reading
 from bal.core.source import Lane
 from bal.ports import ReadingQuery, StoredReading
-from bal.store import batches, registry, slices
-from bal.store.readings import readings
-from bal.store.schema import BUCKET_MICROSECONDS, SCHEMA
+from bal.store.sqlite import batches, registry, slices
+from bal.store.sqlite.readings import readings
+from bal.store.sqlite.schema import BUCKET_MICROSECONDS, SCHEMA
 from tests.unit.store.rows import START, batch, point, reading
 
 

@@ -15,7 +15,7 @@ from bal.core.entry import Erasure, leaf
 from bal.core.errors import BalError, Erased, Invalid, LaneLost, NotFound, StoreFailed
 from bal.core.source import Lane, Source
 from bal.ports import ErasureNote, ReadingQuery
-from bal.store import SqliteStore, erasure
+from bal.store.sqlite import SqliteStore, erasure
 from tests.unit.store.rows import START, batch, committed, point, reading
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bal.core.errors import StoreFailed
-from bal.store import SqliteStore
+from bal.store.sqlite import SqliteStore
 
 
 async def test_a_database_of_a_newer_release_is_not_opened(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bal.core.batch import SealedBatch
 from bal.core.entry import Entry, Erasure, leaf
 from bal.core.source import Lane
 from bal.ports import ErasureNote
-from bal.store import SqliteStore
+from bal.store.sqlite import SqliteStore
 from bal.verify.audit import audit
 from bal.verify.heads import Heads
 from bal.verify.report import AuditReport, Finding

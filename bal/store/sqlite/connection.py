@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from bal.core.errors import BalError, StoreFailed
-from bal.store.schema import SCHEMA_VERSION
+from bal.store.sqlite.schema import SCHEMA_VERSION
 
 READERS = 4
 _NO_TEXT = "Could not decode to UTF-8"

@@ -8,10 +8,10 @@ from operator import attrgetter
 from bal.core.address import Address
 from bal.core.reading import Reading
 from bal.ports import ReadingQuery, StoredReading
-from bal.store.batches import marked_up_to
-from bal.store.registry import logs
-from bal.store.schema import BUCKET_MICROSECONDS
-from bal.store.slices import BUCKET, Slice, conditions, slices
+from bal.store.sqlite.batches import marked_up_to
+from bal.store.sqlite.registry import logs
+from bal.store.sqlite.schema import BUCKET_MICROSECONDS
+from bal.store.sqlite.slices import BUCKET, Slice, conditions, slices
 
 # The inner select reads the index alone; else every row of the bucket would be fetched before its time is looked at.
 _SELECT = f"""SELECT r.log, r.seq, r.idx, {",".join(f"r.{name}" for name in Reading._fields)} FROM

@@ -11,8 +11,8 @@ from bal.core.entry import Erasure
 from bal.core.errors import StoreFailed
 from bal.core.reading import Reading
 from bal.ports import ErasureNote
-from bal.store.batches import ERASURE_COLUMNS, READING_COLUMNS
-from bal.store.schema import BUCKET_MICROSECONDS
+from bal.store.sqlite.batches import ERASURE_COLUMNS, READING_COLUMNS
+from bal.store.sqlite.schema import BUCKET_MICROSECONDS
 
 _SELECT = f"SELECT log, seq, idx, salt, {ERASURE_COLUMNS} FROM erasures"  # noqa: S608 - constants
 

@@ -27,9 +27,9 @@ from bal.ports import (
     StoredReading,
     Tile,
 )
-from bal.store import batches, closing, erasure, parking, readings, registry
-from bal.store.connection import Connections
-from bal.store.schema import PRAGMAS, SCHEMA
+from bal.store.sqlite import batches, closing, erasure, parking, readings, registry
+from bal.store.sqlite.connection import Connections
+from bal.store.sqlite.schema import PRAGMAS, SCHEMA
 from chaincode.anchor import Anchor
 
 PAGE = 256

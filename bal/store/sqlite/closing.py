@@ -7,7 +7,7 @@ from bal.core.address import AddressRange
 from bal.core.batch import SealedBatch
 from bal.core.errors import Conflict
 from bal.ports import BatchPlace, ClosedLog
-from bal.store import batches
+from bal.store.sqlite import batches
 
 
 def close_log(db: sqlite3.Connection, log: str, reason: str, now: int) -> None:

@@ -14,8 +14,8 @@ from bal.core.errors import Invalid, NotFound
 from bal.core.limits import QUARANTINED_MESSAGE_BYTES
 from bal.core.message import Message, Rejection
 from bal.ports import Quarantined
-from bal.store.connection import Connections
-from bal.store.schema import PRAGMAS
+from bal.store.sqlite.connection import Connections
+from bal.store.sqlite.schema import PRAGMAS
 
 WHOLE = -1
 """The ordinal of a message as a whole."""

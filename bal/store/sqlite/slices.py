@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bal.core.stored import ReadingQuery
-from bal.store.schema import BUCKET_MICROSECONDS
+from bal.store.sqlite.schema import BUCKET_MICROSECONDS
 
 BUCKET = f"timestamp / {BUCKET_MICROSECONDS}"
 SLICE_ROWS = 512

@@ -15,7 +15,7 @@ from bal.core.limits import TILE_LEAVES
 from bal.core.message import Receipt
 from bal.core.reading import Reading
 from bal.ports import BatchPlace, BatchRecord, Tile
-from bal.store.slices import BUCKET
+from bal.store.sqlite.slices import BUCKET
 from chaincode.anchor import Anchor
 from chaincode.errors import ContractError
 from chaincode.merkle import path_through_tile, tile_roots
