@@ -9,7 +9,8 @@ from bal.core.entry import Erasure, StoredEntry, leaf
 from bal.core.errors import Erased, Invalid, NotFound, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading, natural_key_digest
 from bal.core.source import Source
-from bal.pipeline import LaneWorker, Pipeline
+from bal.lanes import Pipeline
+from bal.pipeline import LaneWorker
 from bal.ports import Clock, ErasureNote, Ledger, Store
 from bal.verify.erasure import erasure_of, proves
 

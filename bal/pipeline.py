@@ -14,7 +14,7 @@ from bal.core.address import Address
 from bal.core.certified import CertifiedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry
-from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused, LedgerUnavailable, Unavailable
+from bal.core.errors import LedgerRefused, Unavailable
 from bal.core.message import Message, Receipt
 from bal.core.source import Lane, Source
 from bal.lane.anchoring import Anchoring
@@ -22,6 +22,7 @@ from bal.lane.collecting import Collecting, Erased, Note, Sealed
 from bal.lane.collector import Collector
 from bal.lane.heads import compare
 from bal.lane.intake import Intake
+from bal.lane.lease import Lease
 from bal.lane.publishing import Publishing
 from bal.lane.room import Room
 from bal.lane.settings import LaneSettings
@@ -32,7 +33,7 @@ from bal.lane.world import ToAnchor, ToPublish, World
 from bal.ports import BatchPlace, Task
 from chaincode.anchor import Anchor
 
-__all__ = ["KEPT", "LaneWorker", "Pipeline", "World"]
+__all__ = ["KEPT", "LaneWorker", "World"]
 
 _log = structlog.get_logger()
 KEPT = 16
@@ -53,6 +54,7 @@ class LaneWorker:
         sources: Callable[[], Mapping[str, Source]],
         erased: Erased,
         publishing: Publishing | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.lane = lane
         self.settings = settings
@@ -68,6 +70,7 @@ class LaneWorker:
         self._world = world
         self._sources = sources
         self._erased = erased
+        self._lease = lease
         self._intake = Intake(
             world.store,
             world.normaliser,
@@ -93,8 +96,10 @@ class LaneWorker:
         """Compare the store's head with the ledger's, take up unfinished batches in order, and begin.
 
         A lane whose log is closed goes on in a new one. Raises `LedgerAltered` when the ledger lacks what it had
-        confirmed or holds something else, `LaneLost` when it is ahead of the store.
+        confirmed or holds something else, `LaneLost` when it is ahead of the store or another worker runs the lane.
         """
+        if self._lease is not None:
+            await self._lease.take()
         store, world = self._world.store, self._world
         succession = self._succession
         self.lane = await succession.open_log(self.lane, world.clock.now())
@@ -123,7 +128,9 @@ class LaneWorker:
         if head is not None:
             self.anchored.advance(head.seq - len(waiting))
         await self._take_up(await succession.left_to_publish(self.lane), waiting)
-        loops = (self._collecting.run, self._store, self._anchor, self._publish)
+        loops = [self._collecting.run, self._store, self._anchor, self._publish]
+        if self._lease is not None:
+            loops.append(self._lease.keep)
         self._loops = [world.tasks.spawn(self._guard(loop), f"{log} {loop.__name__}") for loop in loops]
 
     async def _take_up(self, left: Sequence[BatchPlace], waiting: Sequence[Anchor]) -> None:
@@ -188,6 +195,8 @@ class LaneWorker:
         finally:
             self.fail(stopping)
         await self.ended()
+        if self._lease is not None:
+            await self._lease.release()
 
     async def _finish(self, *, drain: bool) -> None:
         await self._collecting.queue.join()
@@ -233,6 +242,7 @@ class LaneWorker:
             sources=self._sources,
             erased=self._erased,
             publishing=self.publishing,
+            lease=self._lease,
         )
 
     # --- taking
@@ -264,6 +274,10 @@ class LaneWorker:
         await self.anchored.reached(newest)
         return receipt
 
+    def _check_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
+
     # --- the stages behind collecting
     async def _store(self) -> None:
         sealed = self._collecting.sealed
@@ -277,6 +291,7 @@ class LaneWorker:
 
     async def _write(self, item: Sealed) -> None:
         batch, store = item.batch, self._world.store
+        self._check_lease()
         if batch is not None:
             await store.append_batch(batch)
             self._world.metrics.accepted(batch.size)
@@ -294,6 +309,7 @@ class LaneWorker:
                 group.append(await queue.get())
             while not queue.empty() and len(group) < self.settings.anchors_per_transaction:
                 group.append(queue.get_nowait())
+            self._check_lease()
             try:
                 commitments = await self._anchoring.commit([each.anchor for each in group])
             except LedgerRefused as error:
@@ -329,70 +345,10 @@ class LaneWorker:
         while True:
             item = await self._to_publish.get()
             batch = item.batch or await store.certified_batch(item.log, item.seq)
+            self._check_lease()
             await self.publishing.publish(batch)
             await store.mark_published(item.log, item.seq)
             self.room.published()
             self._world.metrics.published(batch.commitment.anchor.size)
             if item.log == self.lane.log:
                 self.published.advance(item.seq)
-
-
-class Pipeline:
-    """All lanes of this worker. Every source belongs to one lane, whatever door its data comes through."""
-
-    def __init__(self, workers: Sequence[LaneWorker]) -> None:
-        self.lanes = {worker.lane.name: worker for worker in workers}
-        self.followed = asyncio.Event()
-        """Set when a lane goes on in a new log: what was cut off with the old one can be taken up."""
-
-    async def start(self) -> None:
-        """Start every lane."""
-        for worker in self.lanes.values():
-            await worker.start()
-
-    def lane_of(self, source: Source) -> LaneWorker:
-        """Return the lane of a source. `Unavailable` when another worker runs it."""
-        worker = self.lanes.get(source.lane)
-        if worker is None:
-            message = "the lane of this source does not run here"
-            raise Unavailable(message, subject=source.name, remedy="send to the worker that runs the lane")
-        return worker
-
-    def lane_writing(self, log: str) -> LaneWorker | None:
-        """Return the lane that writes `log` now."""
-        return next((worker for worker in self.lanes.values() if worker.lane.log == log), None)
-
-    async def failure(self) -> None:
-        """Raise the error of the first lane that stops for good; never return otherwise.
-
-        A lane that closed its log goes on in a new one, unless the contract takes nothing of it at all: a log that was
-        closed before anything was anchored in it is for the operator to look at.
-        """
-        while True:
-            await asyncio.wait(
-                [worker.failed for worker in self.lanes.values()], return_when=asyncio.FIRST_COMPLETED
-            )
-            for worker in [each for each in self.lanes.values() if each.failed.done()]:
-                if not worker.closed_log or worker.anchored.value < 0:
-                    worker.failed.result()
-                await self._follow(worker)
-
-    async def _follow(self, worker: LaneWorker) -> None:
-        await worker.ended()
-        pause = _FIRST_PAUSE
-        while True:
-            successor = worker.successor()
-            try:
-                await successor.start()
-            except (Unavailable, LedgerUnavailable, LedgerOutcomeUnknown) as error:
-                _log.warning("lane cannot go on yet", lane=worker.lane.name, error=error.what)
-                await worker.rest(pause)
-                pause = min(2 * pause, worker.settings.retry_seconds)
-            else:
-                self.lanes[worker.lane.name] = successor
-                self.followed.set()
-                return
-
-    async def stop(self, *, drain: bool = True) -> None:
-        """Stop every lane, finishing what was taken."""
-        await asyncio.gather(*(worker.stop(drain=drain) for worker in self.lanes.values()))

@@ -16,7 +16,8 @@ from bal.core.source import Source
 from bal.core.stored import BatchPlace
 from bal.erasing import Erasing
 from bal.lane.ticket import Ticket
-from bal.pipeline import LaneWorker, Pipeline
+from bal.lanes import Pipeline
+from bal.pipeline import LaneWorker
 from bal.ports import Clock, Delivery, Inbox, Ledger, Quarantine, Store
 from bal.registry import Registry
 

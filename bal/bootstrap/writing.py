@@ -13,9 +13,10 @@ from bal.erasing import ErasedKeys, Erasing
 from bal.home import Home
 from bal.keys import Keys
 from bal.lane.room import Room
+from bal.lanes import Pipeline
 from bal.metrics import Metrics
 from bal.normalise.normaliser import PoolNormaliser
-from bal.pipeline import LaneWorker, Pipeline, World
+from bal.pipeline import LaneWorker, World
 from bal.ports import Publisher
 from bal.publish import ClosedOutput, EventStream, JsonLines
 from bal.registry import Registry

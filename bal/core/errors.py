@@ -151,6 +151,12 @@ class StoreFailed(Unavailable):
     slug = "store-failed"
 
 
+class StoreUnavailable(StoreFailed):
+    """The Shared Customer Database does not answer now; what was asked of it may have been done."""
+
+    slug = "store-unavailable"
+
+
 class LaneLost(BalError):
     """This worker no longer holds its lane: it stops at once."""
 

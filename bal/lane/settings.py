@@ -49,6 +49,12 @@ class LaneSettings(BaseModel):
     retry_seconds: float = Field(
         5.0, gt=0, description="Longest pause between attempts while the ledger or an output does not answer."
     )
+    lease_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=600,
+        description="How long a worker holds a lane without a word, where several share a store, seconds.",
+    )
     receipt_days: int = Field(
         RECEIPT_DAYS, ge=1, description="How long the answer to a message is remembered, days."
     )

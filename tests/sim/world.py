@@ -14,7 +14,8 @@ from bal.core.errors import BalError, NotFound, PublishRefused, StoreFailed, Una
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
-from bal.pipeline import LaneWorker, Pipeline
+from bal.lanes import Pipeline
+from bal.pipeline import LaneWorker
 from bal.pipeline import World as Ports
 from tests.sim.ledger import SimulatedLedger
 from tests.sim.loop import simulate

@@ -11,7 +11,8 @@ from bal.core.message import Message
 from bal.core.source import Lane, Source
 from bal.erasing import ErasedKeys, Erasing
 from bal.ingest import EmbeddedInbox
-from bal.pipeline import LaneWorker, Pipeline
+from bal.lanes import Pipeline
+from bal.pipeline import LaneWorker
 from bal.pipeline import World as Ports
 from bal.registry import Registry
 from bal.service import Service

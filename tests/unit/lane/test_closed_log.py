@@ -14,7 +14,8 @@ from bal.core.errors import (
 )
 from bal.core.source import Lane
 from bal.lane.succession import numbered
-from bal.pipeline import LaneWorker, Pipeline
+from bal.lanes import Pipeline
+from bal.pipeline import LaneWorker
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.world import (
     answered,

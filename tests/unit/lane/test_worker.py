@@ -17,7 +17,7 @@ from bal.core.errors import (
     Unreadable,
 )
 from bal.core.source import Source
-from bal.pipeline import Pipeline
+from bal.lanes import Pipeline
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.world import (
     RULES,
