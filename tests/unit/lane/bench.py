@@ -12,6 +12,7 @@ from bal.core.errors import (
 from bal.core.reading import Reading
 from bal.core.source import Lane, Source
 from bal.lane.collecting import Erased
+from bal.lane.lease import Lease
 from bal.pipeline import LaneWorker
 from bal.pipeline import World as Ports
 from tests.sim.store import SimulatedStore
@@ -50,7 +51,7 @@ class Bench:
         self.erased = erased or NoneErased()
         self.sources: dict[str, Source] = {"dso-a": SOURCE}
 
-    def worker(self) -> LaneWorker:
+    def worker(self, lease: Lease | None = None) -> LaneWorker:
         ports = Ports(
             self.store,
             self.ledger,
@@ -63,14 +64,19 @@ class Bench:
             self.metrics,
         )
         return LaneWorker(
-            Lane("bal-1", "bal-1"), ports, self.numbers, sources=lambda: self.sources, erased=self.erased
+            Lane("bal-1", "bal-1"),
+            ports,
+            self.numbers,
+            sources=lambda: self.sources,
+            erased=self.erased,
+            lease=lease,
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[LaneWorker]:
+    async def running(self, lease: Lease | None = None) -> AsyncIterator[LaneWorker]:
         if not await self.store.lanes():
             await self.store.record_lane(Lane("bal-1", "bal-1"))
-        worker = self.worker()
+        worker = self.worker(lease)
         await worker.start()
         try:
             yield worker
