@@ -1,1 +1,1 @@
-"""The embedded ledger: the certification contract on signed, hash-chained blocks in one file."""
+"""The ledger with the certification contract on it: `embedded` in one file, `fabric` on Hyperledger Fabric."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from bal.anchor.signed import SignedAnchors
+from bal.anchor.embedded.signed import SignedAnchors
 from bal.bootstrap.identities import accounts, authority
 from bal.bootstrap.writing import Opened, open_service
 from bal.config import Settings

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bal.anchor.ledger import EmbeddedLedger
-from bal.anchor.signed import SignedAnchors
+from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.anchor.embedded.signed import SignedAnchors
 from bal.core.errors import LedgerAltered, Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.home import Home

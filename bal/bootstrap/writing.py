@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.config import Settings
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
+from bal.granting import Granting
 from bal.home import Home
 from bal.keys import Keys
 from bal.lane.room import Room
@@ -82,7 +83,7 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         quarantine=quarantine,
         pipeline=pipeline,
         erasing=Erasing(store, ledger, pipeline, clock, erased, [files, events]),
-        registry=registry,
+        granting=Granting((), registry, clock),
         clock=clock,
         receipt_days=settings.lane.receipt_days,
     )

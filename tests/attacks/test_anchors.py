@@ -14,7 +14,7 @@ from bal.core.errors import Invalid, NothingToTrust
 from bal.verify.anchors import AnchorFile
 from bal.verify.heads import Head
 from bal.verify.verifier import verify
-from tests.unit.anchor.home import chain
+from tests.unit.anchor.embedded.home import chain
 from tests.unit.store.rows import committed
 from tests.unit.verify.proofs import certified
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bal.anchor.chain import BLOCKS, STATE
-from bal.anchor.ledger import EmbeddedLedger
-from bal.anchor.state import _digest, remove
+from bal.anchor.embedded.chain import BLOCKS, STATE
+from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.anchor.embedded.state import _digest, remove
 from bal.core.entry import leaf
 from bal.core.errors import LedgerAltered
 from bal.verify.audit import ledger_altered

@@ -9,14 +9,14 @@ from typing import Protocol
 
 import pytest
 
-from bal.anchor.chain import EmbeddedChain
-from bal.anchor.identity import REGULATOR, Identity
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.chain import EmbeddedChain
+from bal.anchor.embedded.identity import REGULATOR, Identity
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.core.commitment import Commitment
 from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused
 from bal.ports import Ledger
 from chaincode.anchor import Anchor
-from tests.unit.anchor.home import KEY, SeededRandom, SteppingClock, chain
+from tests.unit.anchor.embedded.home import KEY, SeededRandom, SteppingClock, chain
 
 
 class World(Protocol):

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bal.anchor.blockfile import BlockFile
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.blockfile import BlockFile
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.bootstrap.writing import open_service
 from bal.config import load
 from bal.core.address import Address

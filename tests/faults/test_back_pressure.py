@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.core.errors import Overloaded
 from bal.core.message import Receipt
 from bal.home import Home

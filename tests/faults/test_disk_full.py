@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bal.anchor.chain import BLOCKS
+from bal.anchor.embedded.chain import BLOCKS
 from bal.home import Home
 from bal.keys import Keys
 from bal.simulate.checker import Sent

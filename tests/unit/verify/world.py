@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.core.address import Address
 from bal.core.batch import SealedBatch
 from bal.core.entry import Entry, Erasure, leaf
@@ -19,7 +19,7 @@ from bal.verify.audit import audit
 from bal.verify.heads import Heads
 from bal.verify.report import AuditReport, Finding
 from chaincode.anchor import Anchor
-from tests.unit.anchor.home import KEY, SeededRandom, SteppingClock
+from tests.unit.anchor.embedded.home import KEY, SeededRandom, SteppingClock
 from tests.unit.store.rows import batch, reading
 
 SIZES = (3, 600, 1, 5)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bal.anchor.chain import BLOCKS, STATE
+from bal.anchor.embedded.chain import BLOCKS, STATE
 from bal.core.errors import HomeLocked, LedgerAltered
 from tests.counts import counts
-from tests.unit.anchor.home import KEY, PUBLIC, chain, opened, small_chain, verified
+from tests.unit.anchor.embedded.home import KEY, PUBLIC, chain, opened, small_chain, verified
 
 
 def lines(directory: Path) -> list[bytes]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bal.anchor.block import VALID
-from bal.anchor.blockfile import BlockReader, Tip
-from bal.anchor.records import CHANNEL, commitment
-from bal.anchor.replay import replay
-from bal.anchor.state import WorldState
+from bal.anchor.embedded.block import VALID
+from bal.anchor.embedded.blockfile import BlockReader, Tip
+from bal.anchor.embedded.records import CHANNEL, commitment
+from bal.anchor.embedded.replay import replay
+from bal.anchor.embedded.state import WorldState
 from bal.core.commitment import Commitment
 from chaincode.state import ANCHORS
 

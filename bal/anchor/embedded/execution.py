@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from bal.anchor.block import Read, Transaction, Version, Write
-from bal.anchor.identity import Identity
-from bal.anchor.state import WorldState
+from bal.anchor.embedded.block import Read, Transaction, Version, Write
+from bal.anchor.embedded.identity import Identity
+from bal.anchor.embedded.state import WorldState
 from chaincode.certification import invoke
 
 

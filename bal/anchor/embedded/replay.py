@@ -1,9 +1,9 @@
 """Replaying blocks: every transaction is run again and must read, write and answer what its block says."""
 
-from bal.anchor.block import MVCC_READ_CONFLICT, Block, Transaction, altered
-from bal.anchor.execution import apply, conflicts, execute
-from bal.anchor.identity import Identity
-from bal.anchor.state import WorldState
+from bal.anchor.embedded.block import MVCC_READ_CONFLICT, Block, Transaction, altered
+from bal.anchor.embedded.execution import apply, conflicts, execute
+from bal.anchor.embedded.identity import Identity
+from bal.anchor.embedded.state import WorldState
 from chaincode.errors import ContractError
 
 

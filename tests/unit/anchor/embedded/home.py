@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bal.anchor.chain import BLOCKS
-from bal.anchor.identity import OPERATOR
-from bal.anchor.ledger import EmbeddedLedger
-from bal.anchor.verified import verify_chain
+from bal.anchor.embedded.chain import BLOCKS
+from bal.anchor.embedded.identity import OPERATOR
+from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.anchor.embedded.verified import verify_chain
 from bal.core.commitment import Commitment
 from chaincode.anchor import GENESIS, Anchor
 

@@ -7,9 +7,9 @@ from array import array
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bal.anchor.block import LINE_BYTES, VALID, altered, read_block
-from bal.anchor.ledger import EmbeddedLedger
-from bal.anchor.records import CHANNEL, commitment
+from bal.anchor.embedded.block import LINE_BYTES, VALID, altered, read_block
+from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.anchor.embedded.records import CHANNEL, commitment
 from bal.core.commitment import Commitment
 from chaincode.state import anchor_key
 

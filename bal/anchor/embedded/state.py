@@ -6,8 +6,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bal.anchor.block import Version
-from bal.anchor.blockfile import Tip
+from bal.anchor.embedded.block import Version
+from bal.anchor.embedded.blockfile import Tip
 from bal.core.errors import LedgerUnavailable
 from chaincode.state import ANCHORS
 

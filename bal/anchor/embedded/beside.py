@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bal.anchor.blockfile import BlockReader, Tip, ends_at
-from bal.anchor.chain import BLOCKS, STATE
-from bal.anchor.identity import Identity
-from bal.anchor.replay import replay
-from bal.anchor.state import StateDamaged, WorldState
+from bal.anchor.embedded.blockfile import BlockReader, Tip, ends_at
+from bal.anchor.embedded.chain import BLOCKS, STATE
+from bal.anchor.embedded.identity import Identity
+from bal.anchor.embedded.replay import replay
+from bal.anchor.embedded.state import StateDamaged, WorldState
 from bal.core.errors import HomeLocked
 
 T = TypeVar("T")

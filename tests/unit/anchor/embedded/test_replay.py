@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bal.anchor.block import MVCC_READ_CONFLICT, VALID, Block, Read, Transaction, Write
-from bal.anchor.blockfile import BlockReader
-from bal.anchor.chain import BLOCKS
+from bal.anchor.embedded.block import MVCC_READ_CONFLICT, VALID, Block, Read, Transaction, Write
+from bal.anchor.embedded.blockfile import BlockReader
+from bal.anchor.embedded.chain import BLOCKS
 from bal.core.errors import LedgerAltered
-from tests.unit.anchor.home import KEY, PUBLIC, small_chain, verified
+from tests.unit.anchor.embedded.home import KEY, PUBLIC, small_chain, verified
 
 
 def rewrite(directory: Path, number: int, change: Callable[[Transaction], Transaction]) -> None:

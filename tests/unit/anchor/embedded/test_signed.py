@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bal.anchor.ledger import EmbeddedLedger
-from bal.anchor.signed import SignedAnchors
+from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.anchor.embedded.signed import SignedAnchors
 from bal.core.errors import LedgerAltered
 from bal.system import SystemClock, SystemRandom
 from chaincode.anchor import GENESIS, Anchor
@@ -48,7 +48,7 @@ async def test_a_forged_index_is_not_believed(ledger: tuple[Path, Ed25519Private
     found = await beside.find("bal-1", 1)
     assert found is not None
     await beside.close()
-    from bal.anchor.state import _digest
+    from bal.anchor.embedded.state import _digest
 
     with sqlite3.connect(directory / "state.sqlite") as index:
         (value, block, place) = index.execute(

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bal.anchor.block import LINE_BYTES, MVCC_READ_CONFLICT, VALID, Block, Transaction
-from bal.anchor.blockfile import BlockFile, BlockReader, Tip, ends_at, sync_directory
-from bal.anchor.execution import apply, conflicts, execute
-from bal.anchor.identity import Identity
-from bal.anchor.replay import replay
-from bal.anchor.state import StateDamaged, WorldState, remove
+from bal.anchor.embedded.block import LINE_BYTES, MVCC_READ_CONFLICT, VALID, Block, Transaction
+from bal.anchor.embedded.blockfile import BlockFile, BlockReader, Tip, ends_at, sync_directory
+from bal.anchor.embedded.execution import apply, conflicts, execute
+from bal.anchor.embedded.identity import Identity
+from bal.anchor.embedded.replay import replay
+from bal.anchor.embedded.state import StateDamaged, WorldState, remove
 from bal.core.errors import LedgerAltered, LedgerError, LedgerOutcomeUnknown, LedgerUnavailable
 from bal.core.instant import instant_text
 from bal.ports import Clock, Random

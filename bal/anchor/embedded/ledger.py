@@ -9,15 +9,15 @@ from typing import Any, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bal.anchor.beside import ChainBeside
-from bal.anchor.block import altered
-from bal.anchor.blockfile import BlockReader
-from bal.anchor.chain import EmbeddedChain
-from bal.anchor.execution import execute
-from bal.anchor.identity import OPERATOR, REGULATOR, Identity
-from bal.anchor.records import CHANNEL, KIND, commitment
-from bal.anchor.state import StateDamaged, Value, WorldState
-from bal.anchor.verified import VerifiedChain
+from bal.anchor.embedded.beside import ChainBeside
+from bal.anchor.embedded.block import altered
+from bal.anchor.embedded.blockfile import BlockReader
+from bal.anchor.embedded.chain import EmbeddedChain
+from bal.anchor.embedded.execution import execute
+from bal.anchor.embedded.identity import OPERATOR, REGULATOR, Identity
+from bal.anchor.embedded.records import CHANNEL, KIND, commitment
+from bal.anchor.embedded.state import StateDamaged, Value, WorldState
+from bal.anchor.embedded.verified import VerifiedChain
 from bal.core.commitment import Commitment
 from bal.core.errors import LedgerRefused
 from bal.ports import Clock, Random

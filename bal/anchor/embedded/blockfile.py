@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bal.anchor.block import FIRST_PREVIOUS, LINE_BYTES, Block, altered, read_block
+from bal.anchor.embedded.block import FIRST_PREVIOUS, LINE_BYTES, Block, altered, read_block
 from bal.core.errors import HomeLocked, LedgerAltered
 
 

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from bal.anchor.block import MVCC_READ_CONFLICT, VALID
-from bal.anchor.blockfile import BlockFile, BlockReader
-from bal.anchor.chain import BLOCKS, STATE
-from bal.anchor.identity import REGULATOR
-from bal.anchor.ledger import EmbeddedLedger
+from bal.anchor.embedded.block import MVCC_READ_CONFLICT, VALID
+from bal.anchor.embedded.blockfile import BlockFile, BlockReader
+from bal.anchor.embedded.chain import BLOCKS, STATE
+from bal.anchor.embedded.identity import REGULATOR
+from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.core.errors import HomeLocked, LedgerError, LedgerOutcomeUnknown, LedgerUnavailable
 from bal.ports import Ledger
 from tests.counts import counts
-from tests.unit.anchor.home import PUBLIC, begin, chain, opened, small_chain, verified
+from tests.unit.anchor.embedded.home import PUBLIC, begin, chain, opened, small_chain, verified
 
 ROOT = Path(__file__).parents[3]
 
@@ -261,7 +261,7 @@ async def test_reading_beside_the_writer(tmp_path: Path) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from tests.unit.anchor.home import begin, chain, opened
+from tests.unit.anchor.embedded.home import begin, chain, opened
 
 async def write(home, seed):
     async with opened(home, seed) as ledger:

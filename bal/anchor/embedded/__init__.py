@@ -1,0 +1,1 @@
+"""The embedded ledger: hash-chained, signed blocks in one file, made by the same contract under Fabric's MVCC rules."""
