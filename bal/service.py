@@ -15,11 +15,11 @@ from bal.core.names import check_name
 from bal.core.source import Source
 from bal.core.stored import BatchPlace
 from bal.erasing import Erasing
+from bal.granting import Granting
 from bal.lane.ticket import Ticket
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
 from bal.ports import Clock, Delivery, Inbox, Ledger, Quarantine, Store
-from bal.registry import Registry
 
 _log = structlog.get_logger()
 _DAY = 86_400_000_000
@@ -53,7 +53,7 @@ class Service:
         quarantine: Quarantine,
         pipeline: Pipeline,
         erasing: Erasing,
-        registry: Registry,
+        granting: Granting,
         clock: Clock,
         receipt_days: int,
     ) -> None:
@@ -61,10 +61,11 @@ class Service:
         self.ledger = ledger
         self.quarantine = quarantine
         self.pipeline = pipeline
-        self.registry = registry
+        self.registry = granting.registry
         self._erasing = erasing
         self._clock = clock
         self._receipt_days = receipt_days
+        self._granting = granting
         self._background: set[asyncio.Task[None]] = set()
         self._erasures: set[asyncio.Task[Address]] = set()
         self._inboxes: list[Inbox] = []
@@ -81,6 +82,8 @@ class Service:
             await self._put_on_ledger(source)
             await self._hold_suspension(source)
         await self._erasing.finish()
+        self._beside(self._apply_grants())
+        self._beside(self._granting.keep())
         self._beside(self._keep_house())
         self._beside(self._go_on_erasing())
 
@@ -97,6 +100,9 @@ class Service:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    async def _apply_grants(self) -> None:
+        await self._granting.apply()
 
     async def _keep_house(self) -> None:
         while True:
@@ -237,6 +243,7 @@ class Service:
         await self._put_on_ledger(source)
         await self.store.record_source(source)
         self.registry.replace([*(s for s in self.registry.all().values() if s.name != source.name), source])
+        await self._granting.apply()
         return source
 
     async def _move(self, before: Source, source: Source) -> Source:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from bal.core.message import Message
 from bal.core.source import Lane, Source
 from bal.erasing import ErasedKeys, Erasing
+from bal.granting import Granting
 from bal.ingest import EmbeddedInbox
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
@@ -106,7 +107,7 @@ class Office:
             quarantine=self.quarantine,
             pipeline=pipeline,
             erasing=Erasing(self.store, self.ledger, pipeline, self.clock, keys, []),
-            registry=registry,
+            granting=Granting((), registry, self.clock),
             clock=self.clock,
             receipt_days=30,
         )
