@@ -1,0 +1,34 @@
+"""Which servers a stack has; each is imported when it is asked for."""
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Final, cast
+
+from bal.core.errors import NotFound
+from bal.stack.server import Server
+
+SERVERS: Final = {
+    "mosquitto": ("bal.stack.mosquitto", "Mosquitto"),
+    "cassandra": ("bal.stack.cassandra", "Cassandra"),
+    "kafka": ("bal.stack.kafka", "Kafka"),
+    "fabric": ("bal.stack.fabric", "Fabric"),
+}
+"""Name of a server to its module and class: a driver that is not installed stops only those who need it."""
+
+
+def server(name: str) -> Server:
+    """Return a server by its name. Raises `NotFound`."""
+    try:
+        module, noun = SERVERS[name]
+    except KeyError:
+        message = "a stack has no such server"
+        raise NotFound(message, subject=name, remedy=f"choose among {', '.join(SERVERS)}") from None
+    return cast("Server", getattr(import_module(module), noun)())
+
+
+def servers(names: Iterable[str] = ()) -> list[Server]:
+    """Return the servers of these names, all of them when none is named, in the order of `SERVERS`."""
+    wanted = set(names) or set(SERVERS)
+    for name in sorted(wanted - set(SERVERS)):
+        server(name)
+    return [server(name) for name in SERVERS if name in wanted]

@@ -1,0 +1,231 @@
+"""A stack: its servers started together, asked together, stopped together."""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from bal.core.errors import BalError, NotFound, Unavailable
+from bal.durable import make_directory
+from bal.stack import left
+from bal.stack.authority import authority
+from bal.stack.download import installing
+from bal.stack.facts import Facts
+from bal.stack.layout import Layout
+from bal.stack.ports import choose, is_free
+from bal.stack.server import Guest, Missing, Server, Tell
+
+_KEPT: Final = frozenset({"stack.json", "lock", "pki.lock"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of asking one server for something real."""
+
+    name: str
+    ok: bool
+    found: str
+    processes: dict[str, int | None]
+    """Name of a process to its id, None when it does not run."""
+
+
+class Stack:
+    """The servers of one folder. One process at a time starts or stops them. Blocking."""
+
+    def __init__(self, layout: Layout, servers: Sequence[Server]) -> None:
+        self.layout = layout
+        self.servers = tuple(servers)
+
+    def facts(self) -> Facts:
+        """Return what runs where."""
+        return Facts.read(self.layout)
+
+    def lacking(self) -> list[tuple[Server, Missing]]:
+        """Return what the servers need and is not on this machine."""
+        return [(server, each) for server in self.servers for each in server.missing()]
+
+    def to_install(self) -> list[Server]:
+        """Return the servers that are not in the cache yet."""
+        return [server for server in self.servers if not server.is_installed(self.layout)]
+
+    def install(self, tell: Tell) -> None:
+        """Bring what is not there into the cache, several servers at a time.
+
+        Raises `Unavailable` for the first that failed, once all have ended: those that succeeded stay.
+        """
+        with installing(self.layout.cache, tell):
+            self._all(self.to_install(), lambda server: server.install(self.layout, _named(server, tell)))
+
+    def up(self, tell: Tell, ports: Mapping[str, int] | None = None) -> Facts:
+        """Start what does not run and return once every server answered a real request.
+
+        Where one fails, what this call started is stopped again and the error names that one. Ports are remembered.
+        """
+        for server in self.to_install():
+            message = "this server is not installed"
+            raise NotFound(message, subject=server.name, remedy="`bal stack install`")
+        with self._lock():
+            facts = self.facts()
+            wanted = {server.name: list(server.port_names()) for server in self.servers}
+            chosen = choose(self.layout.path, wanted, facts.ports, ports or {})
+            self._refuse_moving(facts, chosen)
+            self._refuse_taken(chosen)
+            Facts(chosen, facts.servers).write(self.layout)
+            with authority(self.layout):
+                pass  # made before several need it
+            before = self._running(chosen)
+            try:
+                self._all(
+                    self.servers,
+                    lambda server: server.start(self.layout, chosen[server.name], _named(server, tell)),
+                )
+            except BaseException:
+                self._undo(chosen, before)
+                raise
+            told = {server.name: server.facts(self.layout, chosen[server.name]) for server in self.servers}
+            facts = Facts(chosen, {**facts.servers, **told})
+            facts.write(self.layout)
+            return facts
+
+    def down(self, tell: Tell) -> None:
+        """Stop the servers cleanly, data kept. Raises `Unavailable` when a process is left even then."""
+        with self._lock():
+            ports = self.facts().ports
+            known = [server for server in reversed(self.servers) if server.name in ports]
+            sessions = [
+                process.pid
+                for server in known
+                for process in server.processes(self.layout, ports[server.name])
+                if process.pid is not None
+            ]
+            self._all(known, lambda server: self._stop(server, ports[server.name], tell))
+            remaining = left.end(sessions)
+            if remaining:
+                message = f"these processes do not end: {', '.join(map(str, remaining))}"
+                raise Unavailable(message, subject="stack", remedy="look at them with ps")
+
+    def status(self) -> list[Part]:
+        """Ask every server for something real, all at a time."""
+        ports = self.facts().ports
+        with ThreadPoolExecutor(max(1, len(self.servers))) as pool:
+            return list(pool.map(lambda server: self._part(server, ports.get(server.name)), self.servers))
+
+    def admit(self, guest: Guest) -> dict[str, object]:
+        """Admit a guest everywhere; return its settings of all servers together."""
+        ports = self.facts().ports
+        settings: dict[str, object] = {}
+        for server in self.servers:
+            if server.name not in ports:
+                message = "this server was never started here"
+                raise NotFound(message, subject=server.name, remedy="`bal stack up`")
+            settings.update(server.admit(self.layout, ports[server.name], guest))
+        return settings
+
+    def clear(self) -> None:
+        """Throw the data of the servers away; with all of them the CA and every guest's secrets. Ports are kept."""
+        with self._lock():
+            running = [name for name, pid in self._running(self.facts().ports).items() if pid is not None]
+            if running:
+                message = "what runs is not thrown away"
+                raise Unavailable(message, subject=running[0], remedy="`bal stack down` first")
+            known = set(self.facts().ports) <= {server.name for server in self.servers}
+            if known and self.layout.facts.exists():
+                gone = [path for path in self.layout.path.iterdir() if path.name not in _KEPT]
+            else:
+                gone = [self.layout.server(server.name) for server in self.servers]
+            for path in gone:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        make_directory(self.layout.path)
+        with (self.layout.path / "lock").open("a", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = "another command starts or stops this stack"
+                raise Unavailable(
+                    message, subject=self.layout.path.name, remedy="wait for it to end"
+                ) from None
+            yield
+
+    def _all(self, servers: Sequence[Server], work: Callable[[Server], None]) -> None:
+        """Do the same with several servers at a time; raise the first error once all have ended."""
+        first: BaseException | None = None
+        with ThreadPoolExecutor(max(1, len(servers))) as pool:
+            for done in as_completed([pool.submit(work, server) for server in servers]):
+                first = first or done.exception()
+        if first is not None:
+            raise first
+
+    def _running(self, ports: Mapping[str, Mapping[str, int]]) -> dict[str, int | None]:
+        """Return the process ids, by process."""
+        return {
+            process.name: process.pid
+            for server in self.servers
+            if server.name in ports
+            for process in server.processes(self.layout, ports[server.name])
+        }
+
+    def _refuse_moving(self, facts: Facts, chosen: Mapping[str, Mapping[str, int]]) -> None:
+        """Refuse another port for a server that runs on its present one."""
+        for server in self.servers:
+            present = facts.ports.get(server.name)
+            if present is None or present == chosen[server.name]:
+                continue
+            if any(process.pid for process in server.processes(self.layout, present)):
+                message = "it runs on other ports"
+                raise Unavailable(message, subject=server.name, remedy="`bal stack down` first")
+
+    def _refuse_taken(self, chosen: Mapping[str, Mapping[str, int]]) -> None:
+        """Name a port that somebody else listens on, before a server fails on it in its own words."""
+        for server in self.servers:
+            if any(process.pid for process in server.processes(self.layout, chosen[server.name])):
+                continue
+            for name, port in chosen[server.name].items():
+                if not is_free(port):
+                    full = f"{server.name}.{name}"
+                    message = f"port {port} is taken by another program"
+                    raise Unavailable(message, subject=full, remedy=f"end it, or `--port {full}=PORT`")
+
+    def _undo(self, ports: Mapping[str, Mapping[str, int]], before: Mapping[str, int | None]) -> None:
+        """Stop what runs now and did not run before."""
+        for server in reversed(self.servers):
+            for process in reversed(server.processes(self.layout, ports[server.name])):
+                pid = process.pid
+                if pid is not None and before.get(process.name) != pid:
+                    process.stop()
+                    left.end([pid])
+
+    def _stop(self, server: Server, ports: Mapping[str, int], tell: Tell) -> None:
+        ran = any(process.pid for process in server.processes(self.layout, ports))
+        server.stop(self.layout, ports)
+        for process in reversed(server.processes(self.layout, ports)):
+            process.stop()
+        if ran:
+            tell(f"{server.name}: stopped")
+
+    def _part(self, server: Server, ports: Mapping[str, int] | None) -> Part:
+        if ports is None:
+            return Part(server.name, ok=False, found="never started here", processes={})
+        processes = {each.name: each.pid for each in server.processes(self.layout, ports)}
+        dead = [name for name, pid in processes.items() if pid is None]
+        if dead:
+            return Part(server.name, ok=False, found=f"not running: {', '.join(dead)}", processes=processes)
+        try:
+            found = server.check(self.layout, ports)
+        except BalError as error:
+            return Part(server.name, ok=False, found=error.diagnostics(), processes=processes)
+        return Part(server.name, ok=True, found=found, processes=processes)
+
+
+def _named(server: Server, tell: Tell) -> Tell:
+    """Return a `tell` whose lines begin with the server's name, however the server begins them."""
+
+    def named(line: str) -> None:
+        tell(line if line.startswith(server.name) else f"{server.name}: {line}")
+
+    return named

@@ -1,0 +1,117 @@
+"""Real servers for tests: `real("cassandra")` starts one when it is first asked for, once a session.
+
+Where its tools or files are missing the test is skipped with the reason, in CI it fails. `STACK=0` leaves them out.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import pytest
+
+from bal.core.errors import BalError
+from bal.stack.layout import Layout, cache_path
+from bal.stack.server import Guest, Server
+from bal.stack.servers import server as server_of
+from bal.stack.stack import Stack
+
+START_SECONDS = 300
+"""Time limit of a test that may be the one to start a server on a loaded machine."""
+
+
+class Real:
+    """The servers of one session, in a folder of its own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._stacks: dict[str, Stack] = {}
+        self._refused: dict[str, str] = {}
+
+    def __call__(self, name: str) -> dict[str, Any]:
+        """Return the facts of a server that runs now; start it when it is asked for first, or was killed since."""
+        if os.environ.get("STACK") == "0":
+            pytest.skip("left out by STACK=0")
+        if name in self._refused:  # not tried again for every test
+            self._refuse(self._refused[name])
+        stack = self._stacks.get(name) or self._stack(name)
+        facts = stack.facts()
+        if name not in self._stacks or not self._runs(stack.servers[0], facts.ports[name]):
+            try:
+                facts = stack.up(lambda _line: None)
+            except BalError as error:
+                self._refused[name] = f"{name} does not start: {error.diagnostics()}"
+                pytest.fail(self._refused[name])
+            self._stacks[name] = stack
+        return facts.servers[name]
+
+    def ports(self, name: str) -> Mapping[str, int]:
+        """Return the ports of a server, by name."""
+        self(name)
+        return self._stacks[name].facts().ports[name]
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Return what a server says of itself."""
+        return self(name)
+
+    def server(self, name: str) -> Server:
+        """Return the server itself, to kill a process of it or to look at its log."""
+        self(name)
+        return self._stacks[name].servers[0]
+
+    def admit(self, name: str, guest: Guest) -> dict[str, Any]:
+        """Admit a guest at one server; return its settings."""
+        self(name)
+        return self._stacks[name].admit(guest)
+
+    def stop(self) -> None:
+        """Stop whatever was started, each of it though another fails."""
+        failed = []
+        for stack in self._stacks.values():
+            try:
+                stack.down(lambda _line: None)
+            except BalError as error:
+                failed.append(error.diagnostics())
+        assert failed == []
+
+    def _runs(self, server: Server, ports: Mapping[str, int]) -> bool:
+        return all(process.pid for process in server.processes(self.layout, ports))
+
+    def _stack(self, name: str) -> Stack:
+        """Return the stack of one server if it can be started here; skip or fail otherwise."""
+        try:
+            server = server_of(name)
+        except ImportError as error:
+            self._refuse(f"{name}: {error}", name)
+        lacks = "; ".join(f"{each.what} is missing: {each.remedy}" for each in server.missing())
+        if lacks:
+            self._refuse(f"{name}: {lacks}", name)
+        if not server.is_installed(self.layout):
+            self._refuse(f"{name} is not installed: bal stack install --only {name}", name)
+        return Stack(self.layout, [server])
+
+    def _refuse(self, reason: str, name: str = "") -> NoReturn:
+        if name:
+            self._refused[name] = reason
+        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+            pytest.skip(reason)
+        pytest.fail(f"in CI the real servers are there: {reason}")
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """Return the real servers; whatever was started is stopped at the session's end."""
+    servers = Real(Layout(tmp_path_factory.mktemp("stack"), cache_path()))
+    try:
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for `real`; give those that are marked the time to start a server."""
+    for item in items:
+        if "real" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
+        if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(START_SECONDS))
