@@ -10,7 +10,7 @@ def authority(home: Home) -> Authority:
     """Return the development CA of a home, made with a server certificate on first use."""
     if Authority.exists(home.pki):
         return Authority.open(home.pki)
-    made = Authority.create(home.pki)
+    made = Authority.create(home.pki, crl_url="")  # field devices need not know this machine's folders
     made.issue_server(load(home.path).server.names)
     return made
 

@@ -16,6 +16,8 @@ from bal.durable import PUBLIC, SECRET, make_directory, write_file
 from bal.pki import certificates as make
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+SERVER = "server"
+_CRL_URL, _HERE = "crl.url", "file:"
 _WARN = timedelta(days=30)
 
 
@@ -37,7 +39,7 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """A development CA in `directory`: `ca.crt ca.key crl.pem server.crt server.key clients/ issued/`.
+    """A development CA in `directory`: `ca.crt ca.key crl.pem crl.der crl.url server.crt server.key servers/ clients/ issued/`.
 
     Keys are ECDSA P-256, readable by their owner only. Nothing valid is overwritten. One process at a time writes.
     """
@@ -50,19 +52,43 @@ class Authority:
         self._key = key
 
     @property
+    def crl_url(self) -> str:
+        """Where certificates say that the revocation list is, DER (RFC 5280, 4.2.1.13); empty when they do not say.
+
+        Java servers look there, and nowhere else, for what is revoked.
+        """
+        try:
+            kept = (self.directory / _CRL_URL).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""  # made before there was this setting
+        except (OSError, ValueError) as error:
+            raise _broken("address of the revocation list") from error
+        return self.crl_der_path.resolve().as_uri() if kept == _HERE else kept
+
+    @property
     def certificate_path(self) -> Path:
         """The CA certificate, to be given to every peer."""
         return self.directory / "ca.crt"
 
     @property
     def crl_path(self) -> Path:
-        """The revocation list."""
+        """The revocation list, PEM."""
         return self.directory / "crl.pem"
 
     @property
+    def crl_der_path(self) -> Path:
+        """The same list, DER, as RFC 5280 wants it at a distribution point."""
+        return self.directory / "crl.der"
+
+    @property
     def server_paths(self) -> tuple[Path, Path]:
-        """The server's certificate and key."""
-        return self.directory / "server.crt", self.directory / "server.key"
+        """The certificate and key of the server that is called `server`."""
+        return self.paths_of_server(SERVER)
+
+    def paths_of_server(self, server: str) -> tuple[Path, Path]:
+        """Return where the certificate and the key of `server` are."""
+        folder = self.directory if server == SERVER else self.directory / "servers"
+        return folder / f"{check_name(server)}.crt", folder / f"{server}.key"
 
     def client_paths(self, name: str) -> tuple[Path, Path]:
         """Return where the certificate and the key of client `name` are."""
@@ -75,16 +101,22 @@ class Authority:
         return (directory / "ca.crt").exists()
 
     @classmethod
-    def create(cls, directory: Path, name: str = "BAL development CA") -> Self:
-        """Make a new authority with an empty revocation list; raise `Conflict` where there is one."""
+    def create(cls, directory: Path, name: str = "BAL development CA", *, crl_url: str | None = None) -> Self:
+        """Make a new authority with an empty revocation list; raise `Conflict` where there is one.
+
+        Certificates name `crl_url` as the place of the revocation list: None is the file in this folder, wherever
+        that stands when one is issued (for servers on this machine), an empty text is no place.
+        """
         if cls.exists(directory) or (directory / "ca.key").exists():
             message = "there is a certificate authority already"
             raise Conflict(message, subject=directory.name, remedy="use it, or choose another folder")
+        place = _HERE if crl_url is None else make.check_url(crl_url)
         for folder in (directory, directory / "clients", directory / "issued"):
             make_directory(folder)
         key = make.new_key()
         authority = cls(directory, make.authority_certificate(key, name), key)
         write_file(directory / "ca.key", make.key_pem(key), SECRET)
+        write_file(directory / _CRL_URL, f"{place}\n".encode(), PUBLIC)
         authority._write_crl([], 1)
         # Last: its presence says that the rest is there.
         write_file(authority.certificate_path, make.certificate_pem(authority._certificate), PUBLIC)
@@ -105,13 +137,19 @@ class Authority:
             raise _broken("ca")
         return cls(directory, certificate, key)
 
-    def issue_server(self, names: Sequence[str] = (), *, replace: bool = False) -> tuple[Path, Path]:
-        """Issue the server's certificate for this machine's local names and `names`; return (certificate, key) paths.
+    def issue_server(
+        self, names: Sequence[str] = (), *, server: str = SERVER, peer: bool = False, replace: bool = False
+    ) -> tuple[Path, Path]:
+        """Issue the certificate of `server` for this machine's local names and `names`; return (certificate, key) paths.
 
-        Raises `Conflict` when there is a valid one and `replace` was not asked for, `Malformed` for a wrong host name.
+        `server` is its common name and the stem of its files. With `peer` it may also be shown as a client, as
+        servers do that call one another. Raises `Conflict` when there is a valid one and `replace` was not asked for,
+        `Malformed` for a wrong host name.
         """
         hosts = list(dict.fromkeys([*LOCAL_NAMES, *names]))
-        return self._issue(self.server_paths, "server", hosts, replace=replace)
+        paths = self.paths_of_server(server)
+        make_directory(paths[0].parent)
+        return self._issue(paths, make.Leaf(server, hosts, client=peer), replace=replace)
 
     def issue_client(self, name: str, *, replace: bool = False) -> tuple[Path, Path]:
         """Issue a certificate whose common name is the identity `name`; return (certificate, key) paths.
@@ -119,7 +157,15 @@ class Authority:
         Raises `Conflict` when it has a valid one and `replace` was not asked for. One that is replaced stays valid
         until revoked.
         """
-        return self._issue(self.client_paths(name), name, None, replace=replace)
+        return self._issue(self.client_paths(name), make.Leaf(name), replace=replace)
+
+    def keystore(self, paths: tuple[Path, Path]) -> bytes:
+        """Return key, certificate and CA certificate of (certificate, key) paths in one PEM, as Java servers take it.
+
+        The key is PKCS#8, not encrypted (Kafka's KIP-651): write it to a file that its owner alone can read.
+        """
+        certificate, key = (path.read_bytes() for path in paths)
+        return key + certificate + make.certificate_pem(self._certificate)
 
     def revoke(self, name_or_serial: str) -> list[Issued]:
         """Revoke every certificate of a client or server name, or the one of a serial number (hex); return them.
@@ -186,17 +232,17 @@ class Authority:
         ]
         return found
 
-    def _issue(
-        self, paths: tuple[Path, Path], name: str, hosts: Sequence[str] | None, *, replace: bool
-    ) -> tuple[Path, Path]:
-        moment, kind = datetime.now(UTC), "client" if hosts is None else "server"
-        valid = [i for i in self.list() if i.kind == kind and i.name == name and i.valid(moment)]
+    def _issue(self, paths: tuple[Path, Path], leaf: make.Leaf, *, replace: bool) -> tuple[Path, Path]:
+        moment, kind = datetime.now(UTC), "client" if leaf.hosts is None else "server"
+        valid = [i for i in self.list() if i.kind == kind and i.name == leaf.name and i.valid(moment)]
         if valid and not replace:
             message = "there is a valid certificate of that name"
-            raise Conflict(message, subject=name, remedy="revoke it first, or ask for a replacement")
+            raise Conflict(message, subject=leaf.name, remedy="revoke it first, or ask for a replacement")
         key = make.new_key()
         try:
-            certificate = make.leaf_certificate(self._certificate, self._key, key.public_key(), name, hosts)
+            certificate = make.leaf_certificate(
+                self._certificate, self._key, key.public_key(), leaf, self.crl_url
+            )
         except ValueError as error:
             message = "a host name is not allowed"
             raise Malformed(
@@ -220,6 +266,7 @@ class Authority:
 
     def _write_crl(self, entries: Sequence[x509.RevokedCertificate], number: int) -> None:
         crl = make.revocation_list(self._certificate, self._key, entries, number)
+        write_file(self.crl_der_path, crl.public_bytes(serialization.Encoding.DER), PUBLIC, replace=True)
         write_file(self.crl_path, crl.public_bytes(serialization.Encoding.PEM), PUBLIC, replace=True)
 
 

@@ -3,11 +3,15 @@
 import ipaddress
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from bal.core.errors import Malformed
 
 CA_DAYS = 3650
 LEAF_DAYS = 825
@@ -15,6 +19,17 @@ LEAF_DAYS = 825
 CRL_DAYS = 365
 """Far enough that a laptop left alone does not lock itself out; the authority warns long before."""
 _BACKDATE = timedelta(minutes=5)  # a peer's clock may be a little behind
+
+
+class Leaf(NamedTuple):
+    """What a certificate is to say."""
+
+    name: str
+    """Common name."""
+    hosts: Sequence[str] | None = None
+    """Names and IP addresses a server is reached as; None for a client."""
+    client: bool = True
+    """Whether it may be shown as a client."""
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -90,28 +105,41 @@ def authority_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Ce
     )
 
 
+def check_url(url: str) -> str:
+    """Return `url` when a certificate may name it as the place of a revocation list, or empty; raise `Malformed`."""
+    parts = urlsplit(url)
+    if url and (not url.isascii() or parts.scheme not in {"http", "https", "file"} or not parts.path):
+        message = "this is no address of a revocation list"
+        raise Malformed(message, remedy="give a URL of http, https or file, in ASCII")
+    return url
+
+
 def leaf_certificate(
     ca: x509.Certificate,
     ca_key: ec.EllipticCurvePrivateKey,
     key: ec.EllipticCurvePublicKey,
-    name: str,
-    hosts: Sequence[str] | None,
+    leaf: Leaf,
+    crl_url: str = "",
 ) -> x509.Certificate:
-    """Return a certificate for a server reached as `hosts` (names and IP addresses), or for a client when None."""
-    usage = ExtendedKeyUsageOID.CLIENT_AUTH if hosts is None else ExtendedKeyUsageOID.SERVER_AUTH
+    """Return a certificate that names `crl_url`, unless empty, as the place of the revocation list."""
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH] if leaf.hosts is not None else []
+    usages += [ExtendedKeyUsageOID.CLIENT_AUTH] if leaf.client else []
     builder = (
-        _builder(name, ca.subject, key, LEAF_DAYS)
+        _builder(leaf.name, ca.subject, key, LEAF_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     )
-    if hosts is not None:
+    if leaf.hosts is not None:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
+            x509.SubjectAlternativeName([_host(host) for host in leaf.hosts]), critical=False
         )
+    if crl_url:
+        place = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
     return builder.sign(ca_key, hashes.SHA256())
 
 

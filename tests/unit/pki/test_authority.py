@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bal.core.errors import Conflict, Malformed, Misconfigured, NotFound
@@ -43,6 +44,65 @@ def test_certificates_say_who_and_what_for(authority: Authority) -> None:
     for certificate in (server, client):
         certificate.verify_directly_issued_by(ca)
         assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_certificates_say_where_the_revocation_list_is(tmp_path: Path) -> None:
+    """In DER, at a URL: a file of the folder as it stands now, another place, or none."""
+
+    def places(authority: Authority, name: str) -> list[str]:
+        extensions = load(authority.issue_client(name)[0]).extensions
+        try:
+            points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        except x509.ExtensionNotFound:
+            return []
+        return [str(name.value) for point in points for name in point.full_name or []]
+
+    here = Authority.create(tmp_path / "here")
+    assert places(here, "one") == [(tmp_path / "here" / "crl.der").as_uri()]
+    here.revoke("one")
+    crl = x509.load_der_x509_crl(here.crl_der_path.read_bytes())
+    assert crl == x509.load_pem_x509_crl(here.crl_path.read_bytes())
+    assert len(list(crl)) == 1
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = Authority.open(tmp_path / "there")
+    assert places(moved, "two") == [(tmp_path / "there" / "crl.der").as_uri()]
+    Authority.create(tmp_path / "web", crl_url="http://pki.example.org/crl")
+    assert places(Authority.open(tmp_path / "web"), "one") == ["http://pki.example.org/crl"]
+    assert places(Authority.create(tmp_path / "silent", crl_url=""), "one") == []
+    (tmp_path / "there" / "crl.url").unlink()  # an authority made before there was this setting
+    assert places(Authority.open(tmp_path / "there"), "three") == []
+    for wrong in ("crl", "ldap://x/y", "http://example.org", "http://bäl/x"):
+        with pytest.raises(Malformed):
+            Authority.create(tmp_path / "wrong", crl_url=wrong)
+
+
+def test_servers_have_certificates_of_their_own(authority: Authority) -> None:
+    """Each with its name; one that calls its like may also be shown as a client."""
+    usages = {}
+    for server, peer in (("kafka", True), ("mosquitto", False)):
+        paths = authority.issue_server(["bus.example.org"], server=server, peer=peer)
+        assert paths == authority.paths_of_server(server)
+        certificate = load(paths[0])
+        assert certificates.common_name(certificate) == server
+        usages[server] = list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    assert usages["kafka"] == [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert usages["mosquitto"] == [ExtendedKeyUsageOID.SERVER_AUTH]
+    with pytest.raises(Conflict):
+        authority.issue_server(server="kafka")
+    assert not authority.server_paths[0].exists()
+    assert [(i.name, i.kind) for i in authority.list()] == [("kafka", "server"), ("mosquitto", "server")]
+    for name in ("", "../x", "A"):
+        with pytest.raises(Malformed):
+            authority.issue_server(server=name)
+
+
+def test_a_keystore_holds_key_and_chain(authority: Authority) -> None:
+    paths = authority.issue_server(server="kafka")
+    keystore = authority.keystore(paths)
+    assert x509.load_pem_x509_certificates(keystore) == [load(paths[0]), load(authority.certificate_path)]
+    assert keystore.startswith(b"-----BEGIN PRIVATE KEY-----")  # PKCS#8
+    key = serialization.load_pem_private_key(keystore, None)
+    assert key.public_key() == load(paths[0]).public_key()
 
 
 def test_python_takes_the_chain_strictly(authority: Authority) -> None:
