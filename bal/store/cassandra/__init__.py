@@ -1,0 +1,1 @@
+"""The Shared Customer Database on Apache Cassandra."""
