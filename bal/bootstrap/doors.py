@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from bal.anchor.embedded.signed import SignedAnchors
 from bal.bootstrap.identities import accounts, authority
 from bal.bootstrap.writing import Opened, open_service
 from bal.config import Settings
@@ -100,10 +99,9 @@ def control_app(opened: Opened) -> FastAPI:
 def _gateway(opened: Opened, url: str) -> FastAPI:
     """Return the REST API of an open home, known to its clients by `url`."""
     service, settings, clock = opened.service, opened.settings.gateway, SystemClock()
-    signed = SignedAnchors(opened.ledger, opened.keys.operator.public_key())
 
     async def check(text: bytes) -> Verdict:
-        return await verify_on_ledger(text, signed)
+        return await verify_on_ledger(text, opened.anchors)
 
     services = GatewayServices(
         store=service.store,

@@ -6,24 +6,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from bal.anchor.embedded.ledger import EmbeddedLedger
+from bal.bootstrap.adapters import open_ledger, open_store
 from bal.config import Settings
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
 from bal.granting import Granting
 from bal.home import Home
 from bal.keys import Keys
+from bal.lane.lease import Lease
 from bal.lane.room import Room
 from bal.lanes import Pipeline
 from bal.metrics import Metrics
 from bal.normalise.normaliser import PoolNormaliser
 from bal.pipeline import LaneWorker, World
-from bal.ports import Publisher
+from bal.ports import Leases, Ledger, Publisher, Store
 from bal.publish import ClosedOutput, EventStream, JsonLines
 from bal.registry import Registry
 from bal.service import Service
-from bal.store.sqlite import SqliteQuarantine, SqliteStore
+from bal.store.sqlite import SqliteQuarantine
 from bal.system import SystemClock, SystemRandom, SystemTasks
+from bal.verify.verifier import LedgerAnchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Opened:
     home: Home
     settings: Settings
     keys: Keys
-    ledger: EmbeddedLedger
+    ledger: Ledger
+    anchors: LedgerAnchors
     service: Service
     registry: Registry
     metrics: Metrics
@@ -54,14 +57,14 @@ async def open_service(home: Home, settings: Settings) -> AsyncIterator[Opened]:
 
 
 async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened:
-    keys = Keys.open(home.keys, in_use=home.scd.exists())
     clock, random = SystemClock(), SystemRandom()
-    store = SqliteStore(home.scd)
-    stack.push_async_callback(store.close)
+    database = await stack.enter_async_context(open_store(home, settings))
+    store = database.store
+    keys = Keys.open(home.keys, in_use=bool(await store.logs()))
     quarantine = SqliteQuarantine(home.quarantine, keys.quarantine)
     stack.push_async_callback(quarantine.close)
-    ledger = await EmbeddedLedger.open(home.ledger, keys.operator, clock, random)
-    stack.push_async_callback(ledger.close)
+    opened = await stack.enter_async_context(open_ledger(home, settings, keys, clock, random))
+    ledger = opened.ledger
     normaliser = PoolNormaliser(settings.workers, keys.pseudonym_key)
     stack.push_async_callback(normaliser.close)
     files, events = JsonLines(home.out), EventStream()
@@ -73,7 +76,14 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
     world = World(store, ledger, quarantine, normaliser, publishers, clock, random, SystemTasks(), metrics)
     pipeline = Pipeline(
         [
-            LaneWorker(lane, world, settings.lane, sources=registry.all, erased=erased)
+            LaneWorker(
+                lane,
+                world,
+                settings.lane,
+                sources=registry.all,
+                erased=erased,
+                lease=_lease(database.leases, lane.name, settings, clock, random),
+            )
             for lane in await _lanes(store, settings, clock)
         ]
     )
@@ -88,7 +98,9 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         receipt_days=settings.lane.receipt_days,
     )
     _watch(metrics, pipeline)
-    return Opened(home, settings, keys, ledger, service, registry, metrics, events, publishers)
+    return Opened(
+        home, settings, keys, ledger, opened.anchors, service, registry, metrics, events, publishers
+    )
 
 
 def _watch(metrics: Metrics, pipeline: Pipeline) -> None:
@@ -120,7 +132,15 @@ def _digest(secret: bytes) -> Callable[[bytes], bytes]:
     return lambda data: hmac.digest(secret, data, hashlib.sha256)
 
 
-async def _lanes(store: SqliteStore, settings: Settings, clock: SystemClock) -> list[Lane]:
+def _lease(
+    leases: Leases | None, lane: str, settings: Settings, clock: SystemClock, random: SystemRandom
+) -> Lease | None:
+    if leases is None:
+        return None
+    return Lease(leases, lane, random.bytes(16).hex(), clock, settings.lane.lease_seconds)
+
+
+async def _lanes(store: Store, settings: Settings, clock: SystemClock) -> list[Lane]:
     """Return the lanes this worker runs, each with its log; a lane's first log has the lane's name."""
     known = {lane.name: lane for lane in await store.lanes()}
     for name in settings.lanes:
