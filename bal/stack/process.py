@@ -53,6 +53,9 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        running.returncode = (
+            0  # it outlives us and is found again by its id: nobody is to wait for this object
+        )
         self.layout.pid(self.name).write_text(f"{running.pid} {_started(running.pid)}\n", encoding="ascii")
 
     def signal(self, number: int) -> None:

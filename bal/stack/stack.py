@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from bal.core.errors import BalError, NotFound, Unavailable
+from bal.core.errors import BalError, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
 from bal.stack import left
 from bal.stack.authority import authority
@@ -17,6 +17,7 @@ from bal.stack.facts import Facts
 from bal.stack.layout import Layout
 from bal.stack.ports import choose, is_free
 from bal.stack.server import Guest, Missing, Server, Tell
+from bal.stack.toml import merged
 
 _KEPT: Final = frozenset({"stack.json", "lock", "pki.lock"})
 
@@ -44,7 +45,7 @@ class Stack:
         return Facts.read(self.layout)
 
     def lacking(self) -> list[tuple[Server, Missing]]:
-        """Return what the servers need and is not on this machine."""
+        """Return what the servers need and is not on this machine. Nothing is downloaded to find out."""
         return [(server, each) for server in self.servers for each in server.missing()]
 
     def to_install(self) -> list[Server]:
@@ -52,12 +53,17 @@ class Stack:
         return [server for server in self.servers if not server.is_installed(self.layout)]
 
     def install(self, tell: Tell) -> None:
-        """Bring what is not there into the cache, several servers at a time.
+        """Bring what is not there into the cache, several servers at a time; say first what that is.
 
-        Raises `Unavailable` for the first that failed, once all have ended: those that succeeded stay.
+        Raises `Misconfigured` before any download when a tool is missing, `Unavailable` for the first server that failed,
+        once all have ended: those that succeeded stay.
         """
         with installing(self.layout.cache, tell):
-            self._all(self.to_install(), lambda server: server.install(self.layout, _named(server, tell)))
+            waiting = self.to_install()
+            _refuse_lacking([each for server in waiting for each in server.missing()])
+            for server in waiting:
+                tell(f"{server.name}: to get: {server.downloads}")
+            _all(waiting, lambda server: server.install(self.layout, _named(server, tell)))
 
     def up(self, tell: Tell, ports: Mapping[str, int] | None = None) -> Facts:
         """Start what does not run and return once every server answered a real request.
@@ -78,12 +84,13 @@ class Stack:
                 pass  # made before several need it
             before = self._running(chosen)
             try:
-                self._all(
+                _all(
                     self.servers,
                     lambda server: server.start(self.layout, chosen[server.name], _named(server, tell)),
+                    lambda: self._undo(chosen, before),
                 )
             except BaseException:
-                self._undo(chosen, before)
+                self._undo(chosen, before)  # what others started before they noticed
                 raise
             told = {server.name: server.facts(self.layout, chosen[server.name]) for server in self.servers}
             facts = Facts(chosen, {**facts.servers, **told})
@@ -101,7 +108,11 @@ class Stack:
                 for process in server.processes(self.layout, ports[server.name])
                 if process.pid is not None
             ]
-            self._all(known, lambda server: self._stop(server, ports[server.name], tell))
+            _all(known, lambda server: self._stop(server, ports[server.name], tell))
+            if set(ports) <= {server.name for server in self.servers}:
+                for process in reversed(left.named(self.layout)):  # of a release that had other processes
+                    sessions += [process.pid] if process.pid else []
+                    process.stop()
             remaining = left.end(sessions)
             if remaining:
                 message = f"these processes do not end: {', '.join(map(str, remaining))}"
@@ -113,15 +124,15 @@ class Stack:
         with ThreadPoolExecutor(max(1, len(self.servers))) as pool:
             return list(pool.map(lambda server: self._part(server, ports.get(server.name)), self.servers))
 
-    def admit(self, guest: Guest) -> dict[str, object]:
+    def admit(self, guest: Guest) -> dict[str, Any]:
         """Admit a guest everywhere; return its settings of all servers together."""
         ports = self.facts().ports
-        settings: dict[str, object] = {}
+        settings: dict[str, Any] = {}
         for server in self.servers:
             if server.name not in ports:
                 message = "this server was never started here"
                 raise NotFound(message, subject=server.name, remedy="`bal stack up`")
-            settings.update(server.admit(self.layout, ports[server.name], guest))
+            settings = merged(settings, server.admit(self.layout, ports[server.name], guest))
         return settings
 
     def clear(self) -> None:
@@ -151,15 +162,6 @@ class Stack:
                     message, subject=self.layout.path.name, remedy="wait for it to end"
                 ) from None
             yield
-
-    def _all(self, servers: Sequence[Server], work: Callable[[Server], None]) -> None:
-        """Do the same with several servers at a time; raise the first error once all have ended."""
-        first: BaseException | None = None
-        with ThreadPoolExecutor(max(1, len(servers))) as pool:
-            for done in as_completed([pool.submit(work, server) for server in servers]):
-                first = first or done.exception()
-        if first is not None:
-            raise first
 
     def _running(self, ports: Mapping[str, Mapping[str, int]]) -> dict[str, int | None]:
         """Return the process ids, by process."""
@@ -219,7 +221,41 @@ class Stack:
             found = server.check(self.layout, ports)
         except BalError as error:
             return Part(server.name, ok=False, found=error.diagnostics(), processes=processes)
+        except Exception as error:  # noqa: BLE001 - one server's surprise does not hide the others
+            found = f"{type(error).__name__}: {str(error)[:200]}"
+            return Part(server.name, ok=False, found=found, processes=processes)
         return Part(server.name, ok=True, found=found, processes=processes)
+
+
+def _all(
+    servers: Sequence[Server], work: Callable[[Server], None], failed: Callable[[], None] | None = None
+) -> None:
+    """Do the same with several servers at a time; raise the first error once all have ended.
+
+    `failed` is called at the first error, or interruption, so that the others need not go on.
+    """
+    first: BaseException | None = None
+    with ThreadPoolExecutor(max(1, len(servers))) as pool:
+        try:
+            for done in as_completed([pool.submit(work, server) for server in servers]):
+                error = done.exception()
+                if error is not None and first is None:
+                    first = error
+                    if failed is not None:
+                        failed()
+        except KeyboardInterrupt:
+            if failed is not None:
+                failed()
+            raise
+    if first is not None:
+        raise first
+
+
+def _refuse_lacking(lacks: Sequence[Missing]) -> None:
+    if lacks:
+        each = [f"{lack.what} ({lack.found or 'not found'}): {lack.remedy}" for lack in dict.fromkeys(lacks)]
+        message = "tools are missing: " + "; ".join(each)
+        raise Misconfigured(message, subject="stack", remedy="install them; nothing was downloaded")
 
 
 def _named(server: Server, tell: Tell) -> Tell:
