@@ -43,6 +43,7 @@ def _register() -> None:
         run,
         simulate,
         sources,
+        stack,
         users,
         verify,
     )
@@ -51,7 +52,7 @@ def _register() -> None:
         verb.register(app)
     for verb in (bench, doctor):
         verb.register(app)
-    for group in (anchors, sources, clients, users, pki, keys, config, simulate):
+    for group in (anchors, sources, clients, users, pki, keys, config, simulate, stack):
         app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

@@ -1,0 +1,122 @@
+"""Whether machine and stack are fit: tools, room, ports, pid files, certificates, clock."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cryptography import x509
+
+from bal.stack import left
+from bal.stack.download import size
+from bal.stack.facts import Facts
+from bal.stack.layout import Layout
+from bal.stack.ports import is_free
+from bal.stack.server import Server
+from bal.stack.stack import Stack
+from bal.stack.toolchain import available_memory
+
+_WARN: Final = timedelta(days=30)
+_FREE_MIB: Final = 2048
+_MEMORY_MIB: Final = 3072
+"""What all servers together take, idle and under some load: 0.5 (Fabric) + 1.6 (Cassandra) + 0.3 (Kafka) GB and a rest."""
+_MIB: Final = 1024**2
+_CERTIFICATE_BYTES: Final = 16_384
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    what: str
+    ok: bool
+    found: str
+
+
+def examine(stack: Stack) -> Iterator[Finding]:
+    """Look at everything that can be wrong before, or instead of, a server saying so. Starts and changes nothing."""
+    for server in stack.servers:
+        yield from _tools(server, stack.layout)
+    yield from _room(stack)
+    facts = stack.facts()
+    yield from _places(stack, facts)
+    yield _certificates(stack.layout)
+    yield _clock(stack.layout)
+
+
+def _tools(server: Server, layout: Layout) -> Iterator[Finding]:
+    lacks = server.missing()
+    for lack in lacks:
+        yield Finding(
+            f"{server.name}: {lack.what}", ok=False, found=f"{lack.found or 'not found'}; {lack.remedy}"
+        )
+    installed = server.is_installed(layout)
+    if not lacks:
+        yield Finding(f"{server.name}: tools", ok=True, found="all there")
+    found = "in the cache" if installed else f"not yet: `bal stack install` gets {server.downloads}"
+    yield Finding(f"{server.name}: installed", installed, found)
+
+
+def _room(stack: Stack) -> Iterator[Finding]:
+    for what, path in (("cache", stack.layout.cache), ("stack", stack.layout.path)):
+        there = next(each for each in (path, *path.absolute().parents) if each.exists())
+        free = shutil.disk_usage(there).free // _MIB
+        used = f"{size(path) // _MIB} MiB used, " if path.exists() else ""
+        yield Finding(f"disk of the {what}", free >= _FREE_MIB, f"{used}{free} MiB free at {path}")
+    memory = available_memory()
+    running = any(process.pid for process in left.named(stack.layout))
+    if memory is not None and not running:
+        yield Finding("memory", memory >= _MEMORY_MIB, f"{memory} MiB available, {_MEMORY_MIB} wanted")
+
+
+def _places(stack: Stack, facts: Facts) -> Iterator[Finding]:
+    for server in stack.servers:
+        ports = facts.ports.get(server.name)
+        if ports is None:
+            continue
+        processes = server.processes(stack.layout, ports)
+        dead = [process.name for process in processes if process.pid is None]
+        if len(dead) == len(processes):
+            taken = [f"{name} {port}" for name, port in ports.items() if not is_free(port)]
+            found = f"taken by another program: {', '.join(taken)}" if taken else "free"
+            yield Finding(f"{server.name}: ports", not taken, found)
+    stale = [process.name for process in left.named(stack.layout) if process.pid is None]
+    found = (
+        f"ended without being stopped: {', '.join(stale)}; `bal stack up` starts them"
+        if stale
+        else "none ended unasked"
+    )
+    yield Finding("processes", not stale, found)
+
+
+def _certificates(layout: Layout) -> Finding:
+    now, soon, count = datetime.now(UTC), [], 0
+    for path in _pem_files(layout.path):
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        count += 1
+        if certificate.not_valid_after_utc <= now + _WARN:
+            soon.append(f"{path.relative_to(layout.path)} on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    found = f"expire within 30 days: {', '.join(sorted(soon)[:5])}" if soon else f"{count} in time"
+    return Finding("certificates", not soon, found)
+
+
+def _pem_files(folder: Path) -> Iterator[Path]:
+    for pattern in ("*.crt", "*.pem"):
+        for path in folder.rglob(pattern):
+            if path.is_file() and path.stat().st_size <= _CERTIFICATE_BYTES:
+                yield path
+
+
+def _clock(layout: Layout) -> Finding:
+    """Fabric refuses what is signed outside its time window; certificates made in the future are not valid yet."""
+    written = layout.facts.stat().st_mtime if layout.facts.exists() else 0.0
+    back = written - time.time()
+    if back > 1:
+        return Finding(
+            "clock", ok=False, found=f"{back:.0f} s behind the time at which this stack was started"
+        )
+    return Finding("clock", ok=True, found=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
