@@ -1,0 +1,13 @@
+"""How long each phase may take, fail-over included."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds for each phase; a phase tries its gateways and ways to endorse within that time."""
+
+    evaluate: float = 5.0
+    endorse: float = 15.0
+    submit: float = 5.0
+    commit_status: float = 60.0

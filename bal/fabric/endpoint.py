@@ -1,0 +1,25 @@
+"""Where a gateway is, and how its TLS is checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The gateway of one peer.
+
+    `address` is host:port. `tls_roots` are the PEM certificates of the CA its TLS certificate comes from (empty: no TLS); `server_name` the name that certificate carries
+    where it is not the host; `certificate` and `key` (PEM) are for servers that ask clients for one. `largest_message` bounds what is received and sent, in bytes.
+    `options` are further gRPC channel arguments.
+    """
+
+    address: str
+    tls_roots: bytes = field(default=b"", repr=False)
+    server_name: str = ""
+    certificate: bytes = field(default=b"", repr=False)
+    key: bytes = field(default=b"", repr=False)
+    largest_message: int = 100 * MIB
+    keepalive_seconds: float = 120.0
+    options: Mapping[str, int | str] = field(default_factory=dict)

@@ -1,0 +1,238 @@
+"""The phases of a transaction over several gateways.
+
+Every phase is safe to try again: evaluating and endorsing change nothing, a submitted transaction keeps its id and Fabric commits an id once, and asking for a status only
+reads. What is tried in which order, and what is known after it failed, is told in docs/fabric-client.md.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from bal.fabric import wire
+from bal.fabric.attempts import Attempts
+from bal.fabric.backoff import Backoff
+from bal.fabric.endorsers import Endorsers
+from bal.fabric.errors import (
+    Closed,
+    CommitStatusError,
+    ContractError,
+    EndorseError,
+    EvaluateError,
+    GatewayError,
+    MismatchError,
+    Outcome,
+    SubmitError,
+)
+from bal.fabric.link import CallFailed, Link
+
+logger = logging.getLogger("bal.fabric")
+
+_GONE: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
+"""The gateway, or its orderers, can't be reached; another one may do."""
+_ELSEWHERE: Final = _GONE | {"ABORTED", "FAILED_PRECONDITION"}
+"""Peers this gateway asked did not do it; another gateway, or other organisations, may."""
+_MISMATCH: Final = "ProposalResponsePayloads do not match"
+_CONTRACT: Final = "chaincode response "
+"""How Fabric's gateway begins what a contract itself answered (apiutils.go); what a peer says comes without."""
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
+E = TypeVar("E", bound=GatewayError)
+Way = tuple[Link, tuple[str, ...]]
+"""A gateway, and the organisations named to it (none: its own choice)."""
+
+
+class Failover:
+    """Calls the preferred gateway, others when it fails, and the preferred one again after a while."""
+
+    def __init__(self, links: Sequence[Link], endorsers: Endorsers | None) -> None:
+        self._links = tuple(links)
+        self._endorsers = endorsers
+        self._ways: dict[Way, Backoff] = {}
+        self.closed = False
+
+    async def evaluate(self, request: Any, seconds: float) -> bytes:
+        """Return the result of a query.
+
+        Raises EvaluateError.
+        """
+        attempts = Attempts(seconds)
+        links = self.preferred()
+        for position, link in enumerate(links):
+            if attempts.left <= 0:
+                break
+            try:
+                response = await self._call(
+                    link, "Evaluate", request, attempts.seconds(last=position == len(links) - 1)
+                )
+                return bytes(response.result.payload)
+            except CallFailed as failure:
+                attempts.note(link, tuple(request.target_organizations), failure)
+                if failure.code not in _ELSEWHERE:
+                    break
+        raise self._error(EvaluateError, attempts, request.transaction_id)
+
+    async def endorse(self, request: Any, seconds: float) -> Any:
+        """Return an endorsed transaction (common.Envelope), not signed.
+
+        Raises EndorseError, of its kinds ContractError and MismatchError at once and the others when every way has been tried.
+        """
+        attempts = Attempts(seconds)
+        failed: set[str] = set()
+        dead: set[Link] = set()
+        for (link, group), last in self._plan(request, failed):
+            if attempts.left <= 0:
+                break
+            if link in dead:
+                continue
+            del request.endorsing_organizations[:]
+            request.endorsing_organizations.extend(group)
+            try:
+                response = await self._call(link, "Endorse", request, attempts.seconds(last=last))
+            except CallFailed as failure:
+                attempts.note(link, group, failure)
+                failed.update(detail.msp_id for detail in failure.details)
+                kind = _kind(failure)
+                if kind is not EndorseError or failure.code not in _ELSEWHERE:
+                    raise self._error(kind, attempts, request.transaction_id) from None
+                if failure.answered:
+                    self._way(link, group).failed()
+                else:
+                    dead.add(link)
+                continue
+            self._way(link, group).worked()
+            return response.prepared_transaction
+        raise self._error(EndorseError, attempts, request.transaction_id)
+
+    async def submit(self, request: Any, seconds: float) -> None:
+        """Hand an endorsed, signed transaction to an orderer; again while gateways or orderers can't be reached.
+
+        Raises SubmitError, whose outcome tells whether it may have been submitted all the same.
+        """
+        attempts = Attempts(seconds)
+        async for link, share in self._rounds(attempts):
+            try:
+                await self._call(link, "Submit", request, share)
+                return
+            except CallFailed as failure:
+                attempts.note(link, (), failure)
+                if failure.code not in _GONE:
+                    break
+        said = attempts.telling()
+        raise SubmitError(
+            said.message,
+            code=said.code,
+            details=said.details,
+            transaction_id=request.transaction_id,
+            attempts=attempts.all,
+            outcome=Outcome.UNKNOWN if attempts.uncertain else Outcome.NOT_SUBMITTED,
+        )
+
+    async def commit_status(self, request: Any, transaction_id: str, seconds: float) -> tuple[int, int]:
+        """Wait until a transaction is in a block; return validation code and block number.
+
+        Raises CommitStatusError.
+        """
+        attempts = Attempts(seconds)
+        again = True
+        async for link, share in self._rounds(attempts):
+            try:
+                response = await self._call(link, "CommitStatus", request, share)
+            except CallFailed as failure:
+                attempts.note(link, (), failure)
+                if failure.code not in _GONE | {"ABORTED"}:
+                    break
+                continue
+            # Submitted twice, an id is in two places: valid where it stands first. A peer that is asked anew
+            # answers from its index, which has the first.
+            if response.result == wire.DUPLICATE_TXID and again:
+                again = False
+                continue
+            return int(response.result), int(response.block_number)
+        raise self._error(CommitStatusError, attempts, transaction_id)
+
+    def preferred(self) -> list[Link]:
+        """Return the gateways in the order to try them: those being left alone last."""
+        if self.closed:
+            raise Closed("the gateway was closed")
+        ready = [link for link in self._links if link.backoff.ready()]
+        return ready + [link for link in self._links if link not in ready]
+
+    async def close(self) -> None:
+        """Close every channel."""
+        self.closed = True
+        for link in self._links:
+            await link.close()
+
+    async def _call(self, link: Link, method: str, request: Any, seconds: float) -> Any:
+        try:
+            response = await link.call(method, request, seconds)
+        except CallFailed as failure:
+            if not failure.answered and not self.closed:
+                link.backoff.failed()
+                if len(self._links) > 1:
+                    logger.warning("%s at %s failed: %s", method, link.endpoint.address, failure.code)
+            raise
+        link.backoff.worked()
+        return response
+
+    async def _rounds(self, attempts: Attempts) -> AsyncIterator[tuple[Link, float]]:
+        """Yield gateways, and seconds for a call, until time is up; with a pause after each time all were tried."""
+        pause = _FIRST_PAUSE
+        while attempts.left > 0 and not self.closed:
+            for link in self.preferred():
+                if attempts.left > 0:
+                    yield link, attempts.seconds(last=len(self._links) == 1)
+            await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(attempts.left, 0)))  # noqa: S311 - spreads load
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _plan(self, request: Any, failed: set[str]) -> Iterator[tuple[Way, bool]]:
+        """Yield the ways to get a proposal endorsed, and whether it is known to be the last.
+
+        Who was named is asked, nobody else; transient data goes to nobody that was not named. Ways being left alone come at the end.
+        """
+        links = self.preferred()
+        named = tuple(request.endorsing_organizations)
+        endorsers = self._endorsers
+        if named or endorsers is None or wire.has_transient(request.proposed_transaction.proposal_bytes):
+            yield from (((link, named), link is links[-1]) for link in links)
+            return
+        skipped: list[Way] = []
+        for link in links:
+            if self._way(link, ()).ready():
+                yield (link, ()), False
+            else:
+                skipped.append((link, ()))
+            for group in endorsers.groups(failed):
+                if self._way(link, group).ready():
+                    yield (link, group), False
+                else:
+                    skipped.append((link, group))
+        yield from ((way, False) for way in skipped)
+
+    def _way(self, link: Link, group: tuple[str, ...]) -> Backoff:
+        return self._ways.setdefault((link, group), Backoff(time.monotonic))
+
+    @staticmethod
+    def _error(kind: type[E], attempts: Attempts, transaction_id: str) -> E:
+        said = attempts.telling()
+        return kind(
+            said.message,
+            code=said.code,
+            details=said.details,
+            transaction_id=transaction_id,
+            attempts=attempts.all,
+        )
+
+
+def _kind(failure: CallFailed) -> type[EndorseError]:
+    """Tell a contract's refusal and differing results from endorsers that failed."""
+    said = [detail.message for detail in failure.details] or [failure.message]
+    if any(_MISMATCH in message for message in said):
+        return MismatchError
+    if any(message.startswith(_CONTRACT) for message in said):
+        return ContractError
+    return EndorseError
