@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from bal.core.errors import Conflict, Refused
 from bal.core.message import Message
-from bal.core.source import Source
+from bal.core.source import Grant, Source
 from bal.core.topics import (
     NO_RIGHTS,
     Destination,
@@ -43,6 +43,25 @@ def reader_rights(source: Source) -> Rights:
     return Rights((), (certified_topic(source.name, "+"), readings_topic(source.name, "+")))
 
 
+def granted_rights(source: Source, grant: Grant) -> Rights:
+    """Return what the subscriber of a grant may do: subscribe to its measuring points one by one."""
+    return Rights(
+        (),
+        tuple(
+            topic(source.name, point) for point in grant.points for topic in (certified_topic, readings_topic)
+        ),
+    )
+
+
+def service_rights(sources: Iterable[Source]) -> Rights:
+    """Return what a BAL may do on a broker outside: read what its own sources send, write what is told and certified."""
+    rights = NO_RIGHTS
+    for source in sources:
+        told = accepted_topic(source.name), rejected_topic(source.name)
+        rights |= Rights((*told, *reader_rights(source).subscribe), intake_filters(source))
+    return rights
+
+
 def may_publish(source: Source, topic: str) -> bool:
     """Tell whether `source` may publish to `topic`: its own two, and the foreign ones mapped to them."""
     return source_rights(source).may_publish(topic)
@@ -74,6 +93,9 @@ class Ownership:
                 self._rights[identity] = self._rights.get(identity, NO_RIGHTS) | source_rights(source)
             for identity in source.readers:
                 self._rights[identity] = self._rights.get(identity, NO_RIGHTS) | reader_rights(source)
+            for grant in source.grants:
+                rights = granted_rights(source, grant)
+                self._rights[grant.subscriber] = self._rights.get(grant.subscriber, NO_RIGHTS) | rights
 
     def source(self, name: str) -> Source | None:
         """Return a registration, None when there is none of that name."""
@@ -82,6 +104,10 @@ class Ownership:
     def rights_of(self, identity: str) -> Rights:
         """Return what `identity` may do on the broker; nothing when it sends as no source."""
         return self._rights.get(identity, NO_RIGHTS)
+
+    def granted(self) -> dict[str, Rights]:
+        """Return what every identity may do that sends as a source or reads of one."""
+        return dict(self._rights)
 
     def may_send_as(self, identity: str, source: str) -> bool:
         """Tell whether `identity` may send as `source`."""

@@ -3,11 +3,18 @@
 import base64
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 IdentifierKind = Literal["usage-point", "meter", "device"]
 PSEUDONYM_CHARACTERS = 26
+_PSEUDONYM = re.compile(r"[a-z2-7]{26}")
+
+
+def is_pseudonym(text: str) -> bool:
+    """Tell whether `text` has the form of a pseudonym."""
+    return _PSEUDONYM.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

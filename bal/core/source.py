@@ -6,11 +6,35 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bal.core.names import check_name
+from bal.core.pseudonym import is_pseudonym
 from bal.core.quality import QualityRules
 from bal.core.topics import TopicMapping
 
-Output = Literal["jsonl", "mqtt", "mqtt-flat"]
+Output = Literal["jsonl", "mqtt", "mqtt-flat", "kafka"]
 PointFrom = Literal["usage-point", "meter"]
+
+
+class Grant(BaseModel):
+    """What a subscriber may read that is less than a whole source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subscriber: str
+    points: tuple[str, ...] = Field(min_length=1)
+    """Measuring points (pseudonyms)."""
+
+    @field_validator("subscriber")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return check_name(name)
+
+    @field_validator("points")
+    @classmethod
+    def _points(cls, points: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_pseudonym, points)):
+            message = "a measuring point is named by its pseudonym"
+            raise ValueError(message)
+        return tuple(sorted(set(points)))
 
 
 class Source(BaseModel):
@@ -34,6 +58,8 @@ class Source(BaseModel):
     """Foreign topics of its own that stand for its own `bal/{source}/…` topics."""
     readers: tuple[str, ...] = ()
     """Identities that may subscribe to its certified and flat topics."""
+    grants: tuple[Grant, ...] = ()
+    """Subscribers of single measuring points; who may read all of it is among `readers`."""
     outputs: tuple[Output, ...] = ("jsonl",)
     suspended: bool = False
     recorded_at: int = 0
