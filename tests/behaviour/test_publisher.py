@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 
 from bal.core.certified import CertifiedBatch
 from bal.core.reading import Reading
+from bal.core.source import Source
 from bal.core.topics import ALL_RIGHTS
 from bal.ports import Publisher
 from bal.publish import BrokerSend, CertifiedTopics, EventStream, FlatTopics, JsonLines, send_each
+from bal.publish.kafka import KafkaPublisher, KafkaTopics, certified_topic
 from tests.brokers import running
 from tests.certified import certified, erasure, readings_of
+from tests.real import Real
+from tests.streams import Topics, access
 
 BOTH = frozenset({"dso-a", "dso-b"})
 
@@ -85,9 +90,36 @@ def stream() -> Output:
     return Output(hub, seen, lambda: hub)
 
 
-@pytest.fixture(params=["jsonl", "mqtt", "mqtt-flat", "events"])
+@asynccontextmanager
+async def kafka(real: Real) -> AsyncIterator[Output]:
+    reached = access(real)
+    await KafkaTopics(reached).grant(
+        [Source(name=name, lane="bal-1", outputs=("kafka",)) for name in sorted(BOTH)]
+    )
+    topics = await asyncio.to_thread(Topics, reached, [certified_topic(name) for name in sorted(BOTH)])
+    opened: list[KafkaPublisher] = []
+
+    async def seen() -> list[tuple[str, str]]:
+        found = await asyncio.to_thread(topics.read)
+        return [(json.loads(each.value)["address"], each.topic) for each in found]
+
+    def restart() -> Publisher:
+        opened.append(KafkaPublisher(reached))
+        return opened[-1]
+
+    yield Output(restart(), seen, restart)
+    for publisher in opened:
+        await publisher.close()
+
+
+@pytest.fixture(
+    params=["jsonl", "mqtt", "mqtt-flat", "events", pytest.param("kafka", marks=pytest.mark.real)]
+)
 async def output(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Output]:
     match request.param:
+        case "kafka":
+            async with kafka(request.getfixturevalue("real")) as found:
+                yield found
         case "jsonl":
             yield jsonl(tmp_path)
         case "mqtt":
@@ -153,6 +185,22 @@ async def test_nothing_to_do_is_done(output: Output) -> None:
     await output.publisher.publish(readings_of(0), frozenset())
     await output.publisher.publish(readings_of(0), frozenset({"dso-c"}))
     assert await output.seen() == []
+
+
+async def test_what_was_parked_is_handed_out_beside_what_is_new(output: Output) -> None:
+    old, new = readings_of(0), readings_of(1)
+    await asyncio.gather(
+        output.publisher.publish(old, frozenset({"dso-a"})),
+        output.publisher.publish(new, frozenset({"dso-b"})),
+    )
+    found = {address for address, _ in await output.seen()}
+    assert found == {*addresses(old, frozenset({"dso-a"})), *addresses(new, frozenset({"dso-b"}))}
+
+
+async def test_a_full_batch_goes_out_whole(output: Output) -> None:
+    batch = readings_of(0, count=4096)
+    await output.publisher.publish(batch, BOTH)
+    assert sorted(address for address, _ in await output.seen()) == sorted(addresses(batch))
 
 
 async def test_topics_reach_subscribers_of_the_embedded_broker(tmp_path: Path) -> None:
