@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench hammer format lock clean demo-venv dev-venv lock-venv
+.PHONY: help demo test lint stack bench hammer format lock clean demo-venv dev-venv lock-venv
 
 # The environment others' shells carry must not change what runs here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -14,7 +14,7 @@ help: ## list the targets
 demo: demo-venv ## meters and PMUs to certified readings in a minute; a tampered row found out
 	.venv/bin/bal demo $(ARGS)
 
-test: lint ## lint, then every test
+test: lint stack ## lint, install the real servers, then every test (STACK=0 leaves the servers out)
 	$(PY) -m pytest $(ARGS)
 
 lint: dev-venv ## format, lint, types, import rules
@@ -23,7 +23,10 @@ lint: dev-venv ## format, lint, types, import rules
 	$(PY) -m mypy
 	$(PY) make/imports.py
 
-hammer: dev-venv ## the repeated tests with their full counts: takes long
+stack: dev-venv ## install the real servers into the user's cache: says first what it gets
+	@$(PY) make/stack.py
+
+hammer: dev-venv stack ## the repeated tests with their full counts: takes long
 	BAL_HAMMER=1 $(PY) -m pytest --timeout 7200 $(ARGS)
 
 bench: demo-venv ## certified readings per second on this machine

@@ -4,8 +4,11 @@ Where its tools or files are missing the test is skipped with the reason, in CI 
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -14,8 +17,10 @@ from bal.stack.layout import Layout, cache_path
 from bal.stack.server import Guest, Server
 from bal.stack.servers import server as server_of
 from bal.stack.stack import Stack
+from make.stack import in_ci
 
-START_SECONDS = 300
+ROOT: Final = Path(__file__).resolve().parents[1]
+START_SECONDS: Final = 300
 """Time limit of a test that may be the one to start a server on a loaded machine."""
 
 
@@ -26,6 +31,7 @@ class Real:
         self.layout = layout
         self._stacks: dict[str, Stack] = {}
         self._refused: dict[str, str] = {}
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     def __call__(self, name: str) -> dict[str, Any]:
         """Return the facts of a server that runs now; start it when it is asked for first, or was killed since."""
@@ -36,6 +42,7 @@ class Real:
         stack = self._stacks.get(name) or self._stack(name)
         facts = stack.facts()
         if name not in self._stacks or not self._runs(stack.servers[0], facts.ports[name]):
+            self._watch()
             try:
                 facts = stack.up(lambda _line: None)
             except BalError as error:
@@ -71,7 +78,19 @@ class Real:
                 stack.down(lambda _line: None)
             except BalError as error:
                 failed.append(error.diagnostics())
+        if self._reaper is not None:
+            self._reaper.communicate(timeout=60)
         assert failed == []
+
+    def _watch(self) -> None:
+        """Have somebody who stops the servers when this process is killed."""
+        if self._reaper is None:
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-m", "tests.reaper", str(self.layout.path)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
 
     def _runs(self, server: Server, ports: Mapping[str, int]) -> bool:
         return all(process.pid for process in server.processes(self.layout, ports))
@@ -92,9 +111,9 @@ class Real:
     def _refuse(self, reason: str, name: str = "") -> NoReturn:
         if name:
             self._refused[name] = reason
-        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-            pytest.skip(reason)
-        pytest.fail(f"in CI the real servers are there: {reason}")
+        if in_ci():
+            pytest.fail(f"in CI the real servers are there: {reason}")
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def up(
     port: Annotated[
         list[str] | None,
         typer.Option(
-            "--port", metavar="NAME=PORT", help="A port of a server, such as kafka.tls=9093; remembered."
+            "--port", metavar="NAME=PORT", help="A port of a server, such as kafka=9093; remembered."
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw all data away first; asks.")] = False,
@@ -261,7 +261,7 @@ def _port(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not number.isdecimal() or not 0 < int(number) < 65_536:
         message = "this is no port"
-        raise Malformed(message, subject=text, remedy="write it as kafka.tls=9093")
+        raise Malformed(message, subject=text, remedy="write it as kafka=9093")
     return name, int(number)
 
 

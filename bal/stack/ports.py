@@ -50,16 +50,15 @@ def choose(
     remembered: Mapping[str, Mapping[str, int]],
     configured: Mapping[str, int],
 ) -> dict[str, dict[str, int]]:
-    """Return the ports of every server: those configured (`kafka.tls`), those remembered, free ones for the rest."""
-    known = {f"{server}.{name}" for server, names in wanted.items() for name in names}
-    strange = sorted(set(configured) - known)
-    if strange:
-        message = "there is no such port"
-        raise Malformed(message, subject=strange[0], remedy=f"choose among {', '.join(sorted(known))}")
+    """Return the ports of every server: those configured, those remembered, free ones for the rest.
+
+    `configured` names a port by itself, or as `SERVER.NAME` where two servers have one of that name.
+    Raises `Malformed` for a name that means none, or a port given twice.
+    """
     ports = {server: dict(names) for server, names in remembered.items()}
-    for full, port in configured.items():
-        server, _, name = full.partition(".")
-        ports.setdefault(server, {})[name] = port
+    for name, port in configured.items():
+        server, short = _meant(name, wanted)
+        ports.setdefault(server, {})[short] = port
     taken = {port for names in ports.values() for port in names.values()}
     free = (port for port in candidates(stack) if port not in taken and is_free(port))
     for server, names in wanted.items():
@@ -78,3 +77,13 @@ def choose(
             message = "this port was given twice"
             raise Malformed(message, subject=str(one), remedy="name another with --port")
     return ports
+
+
+def _meant(name: str, wanted: Mapping[str, list[str]]) -> tuple[str, str]:
+    known = [(server, port) for server, names in wanted.items() for port in names]
+    found = [each for each in known if name in {each[1], ".".join(each)}]
+    if len(found) == 1:
+        return found[0]
+    message = "several servers have such a port" if found else "there is no such port"
+    among = ", ".join(sorted(".".join(each) for each in found or known))
+    raise Malformed(message, subject=name, remedy=f"choose among {among}")

@@ -102,17 +102,20 @@ class Stack:
         with self._lock():
             ports = self.facts().ports
             known = [server for server in reversed(self.servers) if server.name in ports]
-            sessions = [
-                process.pid
-                for server in known
-                for process in server.processes(self.layout, ports[server.name])
-                if process.pid is not None
-            ]
-            _all(known, lambda server: self._stop(server, ports[server.name], tell))
-            if set(ports) <= {server.name for server in self.servers}:
-                for process in reversed(left.named(self.layout)):  # of a release that had other processes
-                    sessions += [process.pid] if process.pid else []
-                    process.stop()
+            everything = set(ports) <= {server.name for server in self.servers}
+            if everything:  # pid files tell more than servers do: there may be some of another release
+                processes = left.named(self.layout)
+            else:
+                processes = [
+                    each for server in known for each in server.processes(self.layout, ports[server.name])
+                ]
+            sessions = [process.pid for process in processes if process.pid is not None]
+            try:
+                _all(known, lambda server: self._stop(server, ports[server.name], tell))
+            except BalError as error:
+                tell(f"{error.diagnostics()}; ending its processes by their ids")
+            for process in reversed(processes):
+                process.stop()
             remaining = left.end(sessions)
             if remaining:
                 message = f"these processes do not end: {', '.join(map(str, remaining))}"
@@ -189,9 +192,8 @@ class Stack:
                 continue
             for name, port in chosen[server.name].items():
                 if not is_free(port):
-                    full = f"{server.name}.{name}"
                     message = f"port {port} is taken by another program"
-                    raise Unavailable(message, subject=full, remedy=f"end it, or `--port {full}=PORT`")
+                    raise Unavailable(message, subject=name, remedy=f"end it, or `--port {name}=PORT`")
 
     def _undo(self, ports: Mapping[str, Mapping[str, int]], before: Mapping[str, int | None]) -> None:
         """Stop what runs now and did not run before."""
