@@ -1,0 +1,105 @@
+"""The contract's life on the channel: each organisation installs and approves its text, then all use it.
+
+Source: Fabric docs, `chaincode_lifecycle`.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from bal.durable import PUBLIC, make_directory, write_file
+from bal.stack.fabric import commands
+from bal.stack.fabric.commands import Refused
+from bal.stack.fabric.network import Network
+from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ENDORSEMENT, ORGANISATIONS, Organisation
+from chaincode_service.package import package, package_id, version
+
+_CONTRACT: Final = ("--channelID", CHANNEL, "--name", CHAINCODE)
+_UNCHANGED: Final = "unchanged content"
+
+
+def pack(network: Network) -> bool:
+    """Write the package of the contract as it is now; tell whether it is another than before.
+
+    A package of the same text is kept as it is: another release of a compressor would give it another id.
+    """
+    kept = network.package_id
+    if kept.exists() and kept.read_text(encoding="ascii").partition(":")[0].endswith(version()):
+        return False
+    content = package()
+    make_directory(network.package.parent)
+    write_file(network.package, content, PUBLIC, replace=True)
+    write_file(kept, package_id(content).encode(), PUBLIC, replace=True)
+    return True
+
+
+def deploy(network: Network, tell: Callable[[str], None]) -> None:
+    """See to it that the channel's contract is the one packed: installed, approved by all, committed."""
+    first = ORGANISATIONS[0]
+    committed = commands.patiently(lambda: _committed(network, first))
+    sequence = int(committed.get("sequence", 0))
+    with ThreadPoolExecutor(len(ORGANISATIONS)) as pool:
+        list(pool.map(lambda each: _install(network, each), ORGANISATIONS))
+        if committed.get("version") == version():
+            return
+        sequence += 1
+        tell(f"contract {version()}: three organisations approve it")
+        list(pool.map(lambda each: _approve(network, each, sequence), ORGANISATIONS))
+    commands.patiently(lambda: _commit(network, first, sequence))
+
+
+def _committed(network: Network, organisation: Organisation) -> dict[str, Any]:
+    """Return the contract's definition on the channel; empty when it has none."""
+    try:
+        said = _lifecycle(network, organisation, "querycommitted", *_CONTRACT, "--output", "json")
+    except Refused as refused:
+        if "is not defined" in refused.said:
+            return {}
+        raise
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def _install(network: Network, organisation: Organisation) -> None:
+    known = network.package_id.read_text(encoding="ascii")
+    said = _lifecycle(network, organisation, "queryinstalled", "--output", "json")
+    if known not in {each["package_id"] for each in json.loads(said).get("installed_chaincodes", [])}:
+        _lifecycle(network, organisation, "install", str(network.package))
+
+
+def _approve(network: Network, organisation: Organisation, sequence: int) -> None:
+    known = network.package_id.read_text(encoding="ascii")
+
+    def approve() -> None:
+        try:
+            _lifecycle(
+                network,
+                organisation,
+                "approveformyorg",
+                *commands.orderer(network, organisation),
+                *_definition(sequence),
+                *("--package-id", known),
+            )
+        except Refused as refused:
+            if _UNCHANGED not in refused.said:
+                raise
+
+    # Refused until the orderers have a leader.
+    commands.patiently(approve)
+
+
+def _commit(network: Network, organisation: Organisation, sequence: int) -> None:
+    if _committed(network, organisation).get("version") == version():
+        return
+    place = (*commands.orderer(network, organisation), *commands.peers(network))
+    _lifecycle(network, organisation, "commit", *place, *_definition(sequence))
+
+
+def _definition(sequence: int) -> tuple[str, ...]:
+    numbers = ("--version", version(), "--sequence", str(sequence))
+    return (*_CONTRACT, *numbers, "--signature-policy", ENDORSEMENT)
+
+
+def _lifecycle(network: Network, organisation: Organisation, *argv: str) -> str:
+    return commands.peer(network, organisation, "lifecycle", "chaincode", *argv)
