@@ -4,6 +4,8 @@ The nouns are those of Hyperledger's Node client: gateway, network, contract, pr
 """
 
 from bal.fabric import hashes
+from bal.fabric.chaincode_event import ChaincodeEvent
+from bal.fabric.checkpoint import Checkpoint, Checkpointer
 from bal.fabric.commit import Commit, Status, SubmittedTransaction
 from bal.fabric.contract import Contract
 from bal.fabric.deadlines import Deadlines
@@ -27,6 +29,9 @@ from bal.fabric.errors import (
     Outcome,
     SubmitError,
 )
+from bal.fabric.events import Events
+from bal.fabric.events_request import EventsRequest
+from bal.fabric.file_checkpointer import FileCheckpointer
 from bal.fabric.gateway import Gateway, connect
 from bal.fabric.identity import Identity
 from bal.fabric.network import Network
@@ -37,7 +42,10 @@ from bal.fabric.transaction import Transaction
 
 __all__ = [
     "Attempt",
+    "ChaincodeEvent",
+    "Checkpoint",
     "CheckpointError",
+    "Checkpointer",
     "Closed",
     "Commit",
     "CommitError",
@@ -50,7 +58,10 @@ __all__ = [
     "Endpoint",
     "ErrorDetail",
     "EvaluateError",
+    "Events",
+    "EventsRequest",
     "FabricError",
+    "FileCheckpointer",
     "Gateway",
     "GatewayError",
     "Identity",

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bal.fabric import wire
-from bal.fabric.deadlines import Deadlines
 from bal.fabric.errors import CommitError
-from bal.fabric.failover import Failover
-from bal.fabric.signing import SigningIdentity
+from bal.fabric.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +43,18 @@ class Commit:
 
     def __init__(
         self,
-        failover: Failover,
-        signing: SigningIdentity,
-        deadlines: Deadlines,
+        session: Session,
         signed: Any,
         transaction_id: str,
     ) -> None:
-        self._failover = failover
-        self._signing = signing
-        self._deadlines = deadlines
+        self._session = session
         self._signed = signed
         self.transaction_id = transaction_id
 
     @property
     def digest(self) -> bytes:
         """Return what is to be signed off-line."""
-        return self._signing.hash(self._signed.request)
+        return self._session.signing.hash(self._signed.request)
 
     def to_bytes(self) -> bytes:
         """Return the request as gateway.SignedCommitStatusRequest, for `Gateway.new_commit`."""
@@ -72,9 +66,11 @@ class Commit:
         Raises CommitStatusError where no gateway tells in time, NotSigned.
         """
         if not self._signed.signature:
-            self._signed.signature = await self._signing.sign(self._signed.request)
-        code, block_number = await self._failover.commit_status(
-            self._signed, self.transaction_id, seconds or self._deadlines.commit_status
+            self._signed.signature = await self._session.signing.sign(self._signed.request)
+        code, block_number = await self._session.failover.commit_status(
+            self._signed,
+            self.transaction_id,
+            self._session.deadlines.commit_status if seconds is None else seconds,
         )
         return Status(self.transaction_id, code, block_number)
 
@@ -84,12 +80,10 @@ class SubmittedTransaction(Commit):
 
     def __init__(
         self,
-        failover: Failover,
-        signing: SigningIdentity,
-        deadlines: Deadlines,
+        session: Session,
         signed: Any,
         transaction_id: str,
         result: bytes,
     ) -> None:
-        super().__init__(failover, signing, deadlines, signed, transaction_id)
+        super().__init__(session, signed, transaction_id)
         self.result = result

@@ -1,15 +1,15 @@
 """A contract on a channel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bal.fabric import wire
 from bal.fabric.commit import SubmittedTransaction
 from bal.fabric.deadlines import Deadlines
 from bal.fabric.errors import CommitError, MismatchError
-from bal.fabric.failover import Failover
 from bal.fabric.proposal import Proposal
 from bal.fabric.retry import Retries, Retry
-from bal.fabric.signing import SigningIdentity
+from bal.fabric.session import Session
 
 Argument = str | bytes
 _NONE: Mapping[str, Argument] = {}
@@ -20,16 +20,12 @@ class Contract:
 
     def __init__(
         self,
-        failover: Failover,
-        signing: SigningIdentity,
-        deadlines: Deadlines,
+        session: Session,
         channel: str,
         chaincode: str,
         contract_name: str | None = None,
     ) -> None:
-        self._failover = failover
-        self._signing = signing
-        self._deadlines = deadlines
+        self._session = session
         self._channel = channel
         self.chaincode = chaincode
         self.contract_name = contract_name
@@ -116,11 +112,12 @@ class Contract:
             self._channel,
             self.chaincode,
             [_encoded(function), *map(_encoded, arguments)],
-            self._signing.creator,
+            self._session.signing.creator,
             {key: _encoded(value) for key, value in transient.items()},
             organisations,
         )
-        return Proposal(self._failover, self._signing, deadlines or self._deadlines, proposed)
+        session = replace(self._session, deadlines=deadlines) if deadlines else self._session
+        return Proposal(session, proposed)
 
 
 def _encoded(argument: Argument) -> bytes:

@@ -11,3 +11,5 @@ class Deadlines:
     endorse: float = 15.0
     submit: float = 5.0
     commit_status: float = 60.0
+    events: float = 60.0
+    """How long a stream of events goes on trying when no gateway answers."""

@@ -1,7 +1,13 @@
 """Where a gateway is, and how its TLS is checked."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from bal.fabric.errors import IdentityError
 
 MIB = 1024 * 1024
 
@@ -23,3 +29,14 @@ class Endpoint:
     largest_message: int = 100 * MIB
     keepalive_seconds: float = 120.0
     options: Mapping[str, int | str] = field(default_factory=dict)
+
+    def certificate_hash(self) -> bytes:
+        """Return the SHA-256 of the client certificate (DER), which ties requests for blocks to the connection.
+
+        Raises IdentityError where it is no certificate.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate)
+        except ValueError as error:
+            raise IdentityError("the TLS client certificate is not PEM") from error
+        return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()

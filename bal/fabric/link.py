@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -64,31 +64,20 @@ class Link:
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
         except asyncio.CancelledError:
-            self._raise_if_closed()
+            if self._closed and not _task_is_cancelled():
+                raise _was_closed() from None
             raise
 
-    async def stream(self, method: str, request: Any) -> AsyncIterator[Any]:
-        """Follow chaincode events or blocks, as long as the server sends them; ending the iteration ends the call.
+    def stream(self, method: str, request: Any) -> "Stream":
+        """Begin to follow chaincode events or blocks.
 
-        Raises CallFailed.
+        Raises CallFailed where the channel is closed.
         """
         if self._closed:
             raise _was_closed()
-        call = (
-            self._chaincode_events(request)
-            if method == "ChaincodeEvents"
-            else self._deliver[method](_once(request))
-        )
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise self._failure(error) from error
-        except asyncio.CancelledError:
-            self._raise_if_closed()
-            raise
-        finally:
-            call.cancel()
+        if method == "ChaincodeEvents":
+            return Stream(self._chaincode_events(request), self._failure)
+        return Stream(self._deliver[method](_once(request)), self._failure)
 
     async def close(self) -> None:
         """Close the channel; calls under way end with CallFailed."""
@@ -104,11 +93,40 @@ class Link:
         sent = not message.startswith(_NEVER_SENT)
         return CallFailed(str(code.name), message, read_details(error), answered=answered, sent=sent)
 
-    def _raise_if_closed(self) -> None:
-        """Tell a call that ended as the channel was closed from one whose task was cancelled."""
-        task = asyncio.current_task()
-        if self._closed and (task is None or not task.cancelling()):
-            raise _was_closed()
+
+class Stream:
+    """Messages a gateway sends one after the other."""
+
+    def __init__(self, call: Any, failure: Callable[[Any], CallFailed]) -> None:
+        self._call = call
+        self._failure = failure
+
+    async def responses(self) -> AsyncIterator[Any]:
+        """Yield messages as they come; leaving the iteration ends the call.
+
+        Raises CallFailed, also when the call is cancelled from elsewhere or the channel closed.
+        """
+        try:
+            async for response in self._call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from error
+        except asyncio.CancelledError:
+            if not _task_is_cancelled():
+                raise _was_closed() from None
+            raise
+        finally:
+            self._call.cancel()
+
+    def cancel(self) -> None:
+        """End the call; whoever waits for a message gets CallFailed."""
+        self._call.cancel()
+
+
+def _task_is_cancelled() -> bool:
+    """Tell a task that was cancelled from a call that was: gRPC ends both with CancelledError."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _was_closed() -> CallFailed:

@@ -5,9 +5,7 @@ from typing import Any
 from fabric_protos.gateway import gateway_pb2 as gateway
 
 from bal.fabric import wire
-from bal.fabric.deadlines import Deadlines
-from bal.fabric.failover import Failover
-from bal.fabric.signing import SigningIdentity
+from bal.fabric.session import Session
 from bal.fabric.transaction import Transaction
 
 
@@ -16,14 +14,10 @@ class Proposal:
 
     def __init__(
         self,
-        failover: Failover,
-        signing: SigningIdentity,
-        deadlines: Deadlines,
+        session: Session,
         proposed: Any,
     ) -> None:
-        self._failover = failover
-        self._signing = signing
-        self._deadlines = deadlines
+        self._session = session
         self._proposed = proposed
 
     @property
@@ -34,7 +28,7 @@ class Proposal:
     @property
     def digest(self) -> bytes:
         """Return what is to be signed off-line."""
-        return self._signing.hash(self._proposed.proposal.proposal_bytes)
+        return self._session.signing.hash(self._proposed.proposal.proposal_bytes)
 
     def to_bytes(self) -> bytes:
         """Return the proposal as gateway.ProposedTransaction, for `Gateway.new_proposal`."""
@@ -52,7 +46,9 @@ class Proposal:
             proposed_transaction=self._proposed.proposal,
             target_organizations=self._proposed.endorsing_organizations,
         )
-        return await self._failover.evaluate(request, seconds or self._deadlines.evaluate)
+        return await self._session.failover.evaluate(
+            request, self._session.deadlines.evaluate if seconds is None else seconds
+        )
 
     async def endorse(self, seconds: float | None = None) -> Transaction:
         """Have it endorsed.
@@ -66,9 +62,11 @@ class Proposal:
             proposed_transaction=self._proposed.proposal,
             endorsing_organizations=self._proposed.endorsing_organizations,
         )
-        envelope = await self._failover.endorse(request, seconds or self._deadlines.endorse)
+        envelope = await self._session.failover.endorse(
+            request, self._session.deadlines.endorse if seconds is None else seconds
+        )
         prepared = gateway.PreparedTransaction(transaction_id=self.transaction_id, envelope=envelope)
-        return Transaction(self._failover, self._signing, self._deadlines, prepared)
+        return Transaction(self._session, prepared)
 
     @property
     def _channel(self) -> str:
@@ -77,4 +75,4 @@ class Proposal:
     async def _sign(self) -> None:
         signed = self._proposed.proposal
         if not signed.signature:
-            signed.signature = await self._signing.sign(signed.proposal_bytes)
+            signed.signature = await self._session.signing.sign(signed.proposal_bytes)
