@@ -8,6 +8,7 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import ResultSet
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 
+from bal.core.errors import StoreUnavailable
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.completions import Completions
 from bal.store.cassandra.driver import cluster
@@ -142,10 +143,19 @@ class Session:
                 raise failed(outcome) from None
 
     # --- definitions ------------------------------------------------------------------------------------------------
-    async def define(self, cql: str) -> list[Row]:
-        """Run CQL as it stands: definitions of tables and roles. Waits until all nodes agree on the schema."""
-        statement = SimpleStatement(cql)
-        return list((await _answer(await self._send(statement, seconds=_DDL_SECONDS))).current_rows or ())
+    async def define(self, cql: str, *, explain: bool = False) -> None:
+        """Run CQL as it stands: definitions of tables and roles. Waits until all nodes agree on the schema.
+
+        With `explain` a refusal says in Cassandra's words why; these may quote the statement.
+        """
+        waiter = await self._send(SimpleStatement(cql), seconds=_DDL_SECONDS)
+        try:
+            await waiter
+        except Exception as error:  # noqa: BLE001 - as above
+            known = failed(error)
+            if explain and not isinstance(known, StoreUnavailable):
+                known.what = f"{known.what}: {error}"
+            raise known from None
 
     async def prepare(self, cql: str) -> Any:
         """Return the driver's prepared statement; prepared once, again only after a failure."""
