@@ -1,0 +1,154 @@
+"""A peer held against its own blocks: each block's hashes and endorsements, and every answer against what was written.
+
+Memory: what is registered on the channel (logs, sources), and a few pages of anchors.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from typing import Any, Final
+
+from bal.anchor.fabric.block import Block, Writes, altered, read_block
+from bal.anchor.fabric.channel import Channel
+from bal.anchor.fabric.membership import Membership
+from chaincode.errors import ContractError
+from chaincode.numbers import MAX_LIST
+from chaincode.state import ANCHORS, anchor_key, head_key, log_key, source_key
+
+_LOGS: Final = 16
+"""Logs whose page of anchors is kept."""
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 0.2
+"""A peer writes a block down before its state: its answers may be a moment behind."""
+
+
+async def verify_channel(channel: Channel) -> None:
+    """Read all blocks of the first peer of `channel`. `LedgerAltered` names the first that does not fit."""
+    await Verification(channel).run()
+
+
+class Verification:
+    """One run."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._peer = channel.peers[0]
+        self._next = 0
+        self._previous = b""
+        self._members = Membership()
+        self._pages: OrderedDict[str, dict[int, dict[str, Any]]] = OrderedDict()
+        self._written: dict[str, tuple[int, Any]] = {}
+        """What the blocks wrote last under keys that are no anchor's, and in which block."""
+        self._unseen: dict[str, Any] = {}
+        """What the peer answered and no block read so far has written."""
+
+    async def run(self) -> None:
+        """Read to the end; what the peer answers beyond it must be in the blocks that came meanwhile."""
+        await self._read(await self._channel.height())
+        for _ in range(_ATTEMPTS):
+            self._unseen = await self._answers()
+            await self._read(await self._channel.height())
+            if not self._unseen:
+                return
+            await asyncio.sleep(_PAUSE)
+        key = min(self._unseen)
+        block = self._written[key][0] if key in self._written else self._next - 1
+        raise altered(block, f"the peer answers something else of {key} than its blocks say")
+
+    # --- the blocks -----------------------------------------------------------------------------------------------
+    async def _read(self, end: int) -> None:
+        async for raw in self._channel.blocks(self._next, end):
+            block = await asyncio.to_thread(read_block, raw, self._next, self._channel.chaincode)
+            if block.previous != self._previous:
+                raise altered(block.number, "it does not follow on the hash of the block before")
+            await self._take(block)
+            self._previous = block.hash
+            self._next += 1
+        if self._next < end:
+            raise altered(self._next, "the peer says it has it, and does not give it")
+
+    async def _take(self, block: Block) -> None:
+        if block.config is not None:
+            self._members = Membership(block.config)
+        for transaction in block.transactions:
+            self._check_endorsed(block.number, transaction)
+            for key, value in transaction.writes:
+                try:
+                    record = json.loads(value)
+                except ValueError:
+                    raise altered(block.number, "the contract's state holds what it never writes") from None
+                if key.startswith(ANCHORS):
+                    if not await self._states(key, record):
+                        raise altered(block.number, "the peer answers something else of one of its anchors")
+                else:
+                    self._written[key] = (block.number, record)
+                if self._unseen.get(key) == record:
+                    del self._unseen[key]
+
+    def _check_endorsed(self, number: int, transaction: Writes) -> None:
+        signers = self._members.signers(transaction.endorsements)
+        if len(signers) < self._members.enough:
+            raise altered(
+                number,
+                f"a transaction holds for valid that {len(signers)} of {len(self._members.organisations)} endorsed",
+            )
+
+    # --- the answers ----------------------------------------------------------------------------------------------
+    async def _states(self, key: str, record: Any) -> bool:
+        """Tell whether the peer answers with `record` for an anchor."""
+        log, seq = str(record["log"]), int(record["seq"])
+        if key != anchor_key(log, seq):
+            return False
+        for attempt in range(_ATTEMPTS):
+            page = self._pages.get(log, {})
+            if seq not in page:
+                page = await self._page(log, seq)
+            if page.get(seq) == record:
+                return True
+            if attempt:
+                await asyncio.sleep(_PAUSE)
+            self._pages.pop(log, None)
+        return False
+
+    async def _page(self, log: str, seq: int) -> dict[int, dict[str, Any]]:
+        page = {
+            int(each["seq"]): each for each in await self._asked("ListAnchors", log, str(seq), str(MAX_LIST))
+        }
+        self._pages[log] = page
+        self._pages.move_to_end(log)
+        if len(self._pages) > _LOGS:
+            self._pages.popitem(last=False)
+        return page
+
+    async def _answers(self) -> dict[str, Any]:
+        """Return what the peer answers of logs, heads and sources that the blocks read so far do not say."""
+        written = {key: record for key, (_, record) in self._written.items()}
+        found: dict[str, Any] = dict.fromkeys(key for key in written if key.startswith(log_key("")))
+        after = ""
+        while page := await self._asked("ListLogs", after, str(MAX_LIST)):
+            for each in page:
+                found[log_key(str(each["log"]))] = each
+            after = str(page[-1]["log"])
+        for log in [str(each["log"]) for key, each in found.items() if each and key.startswith(log_key(""))]:
+            head = await self._one("GetHead", log)
+            found[head_key(log)] = head
+            end = int(written.get(head_key(log), {"next": 0})["next"])
+            for each in await self._asked("ListAnchors", log, str(end), "1"):
+                found[anchor_key(log, end)] = each
+        for key, record in written.items():
+            if key.startswith(source_key("")):
+                found[key] = await self._one("GetSource", str(record["source"]))
+        return {key: each for key, each in found.items() if written.get(key) != each}
+
+    async def _one(self, function: str, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(await self._channel.evaluate(function, [name], self._peer))
+        except ContractError:
+            return None
+        return found
+
+    async def _asked(self, function: str, *args: str) -> list[dict[str, Any]]:
+        try:
+            return list(json.loads(await self._channel.evaluate(function, args, self._peer)))
+        except ContractError:  # the peer knows no such log
+            return []
