@@ -58,6 +58,11 @@ class Authority:
         """Return the folder of identities issued to those who use the network."""
         return self.path / "guests"
 
+    @property
+    def revocations(self) -> Path:
+        """Return the revocation list of the CA of members; there is none before the first revocation."""
+        return self.path / "ca" / "crl.pem"
+
     def member(self, role: str) -> tuple[Path, Path]:
         """Return certificate and key of the organisation's own `peer`, `orderer` or `admin`."""
         return self._identity(self.path / "members" / role, role, role)

@@ -42,11 +42,22 @@ def deploy(network: Network, tell: Callable[[str], None]) -> None:
     with ThreadPoolExecutor(len(ORGANISATIONS)) as pool:
         list(pool.map(lambda each: _install(network, each), ORGANISATIONS))
         if committed.get("version") == version():
+            _remember(network)
             return
         sequence += 1
         tell(f"contract {version()}: three organisations approve it")
         list(pool.map(lambda each: _approve(network, each, sequence), ORGANISATIONS))
     commands.patiently(lambda: _commit(network, first, sequence))
+    _remember(network)
+
+
+def is_deployed(network: Network) -> bool:
+    """Tell whether the contract as it is now was committed by an earlier `deploy`."""
+    return network.deployed.exists() and network.deployed.read_text(encoding="ascii") == version()
+
+
+def _remember(network: Network) -> None:
+    write_file(network.deployed, version().encode(), PUBLIC, replace=True)
 
 
 def _committed(network: Network, organisation: Organisation) -> dict[str, Any]:

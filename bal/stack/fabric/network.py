@@ -50,6 +50,11 @@ class Network:
         """Return the file with the id of that package."""
         return self.path / "chaincode" / "package-id"
 
+    @property
+    def deployed(self) -> Path:
+        """Return the file with the version of the contract that was committed last from here."""
+        return self.path / "chaincode" / "committed"
+
     @cached_property
     def installation(self) -> Installation:
         """Return the installed commands."""

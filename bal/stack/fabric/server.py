@@ -71,6 +71,8 @@ class Fabric:
         if lifecycle.pack(network):
             for each in ORGANISATIONS:
                 network.process(each, "chaincode").stop()
+        if self._runs(network):
+            return
         for process in network.processes():
             process.start()
         try:
@@ -135,6 +137,16 @@ class Fabric:
         """Stop chaincode, then peers, then orderers."""
         for process in reversed(self.processes(layout, ports)):
             process.stop()
+
+    def _runs(self, network: Network) -> bool:
+        """Tell whether nothing is to be done."""
+        if not lifecycle.is_deployed(network):
+            return False
+        try:
+            self._ready(network)
+        except Unavailable:
+            return False
+        return True
 
     def _ready(self, network: Network, seconds: float = 0.0) -> str:
         for process in network.processes():
