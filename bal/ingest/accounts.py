@@ -16,6 +16,13 @@ PASSWORD_CHARACTERS = 512
 """Longest password looked at."""
 
 
+def check_password(password: str) -> None:
+    """Raise `Malformed` for a password that is too short or too long."""
+    if not 12 <= len(password) <= PASSWORD_CHARACTERS:
+        message = "the password is too short or too long"
+        raise Malformed(message, remedy=f"use 12 to {PASSWORD_CHARACTERS} characters")
+
+
 class Accounts:
     """The accounts in a file of lines `name:argon2 hash` (0600), read again whenever it has changed.
 
@@ -37,9 +44,7 @@ class Accounts:
 
     def put(self, name: str, password: str) -> None:
         """Add an account or change its password; raise `Malformed` for a bad name or password."""
-        if not 12 <= len(password) <= PASSWORD_CHARACTERS:
-            message = "the password is too short or too long"
-            raise Malformed(message, remedy=f"use 12 to {PASSWORD_CHARACTERS} characters")
+        check_password(password)
         self._write({**self._read(), check_name(name): self._hash.hash(password)})
 
     def remove(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Messages from any MQTT 3.1.1 broker: persistent session, quality of service 1, acknowledged by hand and in order."""
 
 import asyncio
+import hmac
 import logging
 import ssl
 from collections import deque
@@ -38,7 +39,7 @@ class MqttSettings:
     host: str
     port: int
     client_id: str
-    """Fixed: the session on the broker belongs to it. One lane, one client identifier."""
+    """Fixed: the session on the broker belongs to it. One lane, one client identifier (`session_name`)."""
     ca: Path
     certificate: Path | None = None
     key: Path | None = None
@@ -59,12 +60,16 @@ class MqttSettings:
         return context
 
     def client(self, *, persistent: bool) -> aiomqtt.Client:
-        """Return a client that is not connected yet."""
+        """Return a client that is not connected yet, of MQTT 3.1.1 when its session is to be kept, else of MQTT 5.
+
+        MQTT 5 is for what publishes: in 3.1.1 a broker acknowledges also what it throws away for want of rights.
+        """
         return aiomqtt.Client(
             self.host,
             self.port,
             identifier=self.client_id,
-            clean_session=not persistent,
+            protocol=aiomqtt.ProtocolVersion.V311 if persistent else aiomqtt.ProtocolVersion.V5,
+            clean_session=False if persistent else None,
             username=self.username,
             password=self.password,
             tls_context=self.tls(),
@@ -72,6 +77,16 @@ class MqttSettings:
             max_inflight_messages=IN_FLIGHT,
             logger=_paho_log,
         )
+
+
+def session_name(identity: str, part: str, secret: bytes) -> str:
+    """Return the client identifier of a lane's session, or of another connection, of a BAL at a broker outside.
+
+    The same for the same arguments. Nobody who lacks `secret` can name it: a broker hands a session, with all that
+    waits in it, to whoever logs in with its name (MQTT 3.1.1, 3.1.4), whatever certificate that is.
+    """
+    digest = hmac.digest(secret, f"mqtt session\0{identity}\0{part}".encode(), "sha256")
+    return f"{identity}.{part}.{digest[:12].hex()}"
 
 
 class _Connected:

@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import aiomqtt
+from paho.mqtt.client import Client
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from bal.core.certified import CertifiedBatch
 from bal.core.entry import Entry
-from bal.core.errors import Unavailable
+from bal.core.errors import PublishRefused, Unavailable
 from bal.core.instant import instant_text
 from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.reading import Reading
@@ -20,6 +24,9 @@ Send = Callable[[Sequence[Outgoing]], Awaitable[None]]
 """Publishes messages in order, with quality of service 1, and returns once all are acknowledged. `Unavailable`."""
 IN_FLIGHT = 512
 """Messages handed to a broker outside before the first of them must be acknowledged."""
+_IDENTIFIERS: Final = 65_535
+_RIGHTS_SECONDS: Final = (0.2, 1.0, 3.0)
+"""How long to wait for rights that are on their way, again and again."""
 
 
 def send_each(send: Callable[[str, bytes], Awaitable[None]]) -> Send:
@@ -33,35 +40,88 @@ def send_each(send: Callable[[str, bytes], Awaitable[None]]) -> Send:
 
 
 class BrokerSend:
-    """A `Send` through any MQTT broker. Connects when first used and anew after the connection broke."""
+    """A `Send` through any MQTT broker. Connects when first used and anew after the connection broke.
+
+    With a client of MQTT 5 it notices what the broker throws away; one of 3.1.1 is not told.
+    """
 
     def __init__(self, client: Callable[[], aiomqtt.Client]) -> None:
         self._make = client
         self._client: aiomqtt.Client | None = None
+        self._refused: dict[int, str] = {}
+        """Packet identifiers of what the broker threw away, with its reason."""
 
     async def __call__(self, messages: Sequence[Outgoing]) -> None:
-        """Publish in order; raise `Unavailable` when the broker did not acknowledge all."""
+        """Publish in order.
+
+        Raises `Unavailable` when the broker did not acknowledge all, `PublishRefused` when it lets nobody publish so
+        for a source, also after a while: its rights may be on their way.
+        """
+        for pause in (*_RIGHTS_SECONDS, None):
+            refused = await self._send_all(messages)
+            if refused is None:
+                return
+            if pause is None:
+                topic, reason = refused
+                message = f"the MQTT broker takes nothing of what is certified of this source ({reason})"
+                raise PublishRefused(
+                    message, source=topic.split("/")[1], remedy="grant it in the broker's rights"
+                )
+            await asyncio.sleep(pause)
+
+    async def _send_all(self, messages: Sequence[Outgoing]) -> tuple[str, str] | None:
+        """Return topic and reason of the first message that was refused; what comes after its window was not sent."""
         try:
             client = await self._connected()
             for start in range(0, len(messages), IN_FLIGHT):
-                # Tasks start in order and hand over before they wait: the order on the wire is that of `messages`.
-                async with asyncio.TaskGroup() as group:
-                    for topic, payload in messages[start : start + IN_FLIGHT]:
-                        group.create_task(client.publish(topic, payload, qos=1))
+                window = messages[start : start + IN_FLIGHT]
+                refused = await self._send_window(client, window)
+                if refused is not None:
+                    return refused
         except (aiomqtt.MqttError, ExceptionGroup) as error:
             await self.close()
             if isinstance(error, ExceptionGroup) and error.split(aiomqtt.MqttError)[1] is not None:
                 raise
             message = "the MQTT broker did not acknowledge what was published"
             raise Unavailable(message, remedy="it is tried again; check the broker") from error
+        return None
+
+    async def _send_window(
+        self, client: aiomqtt.Client, window: Sequence[Outgoing]
+    ) -> tuple[str, str] | None:
+        self._refused.clear()
+        last = client._client._last_mid  # noqa: SLF001 - aiomqtt 2 does not tell packet identifiers
+        # Tasks start in order and hand over before they wait: the order on the wire is that of `window`.
+        async with asyncio.TaskGroup() as group:
+            for topic, payload in window:
+                group.create_task(client.publish(topic, payload, qos=1))
+        for place, (topic, _) in enumerate(window):
+            reason = self._refused.get((last + place) % _IDENTIFIERS + 1)
+            if reason is not None:
+                return topic, reason
+        return None
 
     async def _connected(self) -> aiomqtt.Client:
         if self._client is None:
             client = self._make()
             client.pending_calls_threshold = IN_FLIGHT
+            self._listen(client._client)  # noqa: SLF001 - nor why something was refused
             await client.__aenter__()
             self._client = client
         return self._client
+
+    def _listen(self, paho: Client) -> None:
+        """Keep the reasons of what the broker acknowledges and throws away (MQTT 5, 3.4.2.1)."""
+        acknowledged: Any = paho.on_publish
+
+        def noting(
+            client: Client, userdata: Any, identifier: int, reason: ReasonCode, properties: Properties
+        ) -> None:
+            if reason.is_failure:
+                self._refused[identifier] = reason.getName().lower()
+            acknowledged(client, userdata, identifier, reason, properties)
+
+        paho.on_publish = noting
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,0 +1,62 @@
+"""Rights at a Mosquitto broker outside: one part a BAL, merged into the broker's list, read again by the broker."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from bal.core.acl import acl_text, is_grantable, overlap
+from bal.core.errors import Conflict
+from bal.core.ownership import Ownership, service_rights
+from bal.core.source import Source
+from bal.core.topics import NO_RIGHTS, Rights
+from bal.ingest.rights_folder import RightsFolder
+
+log = structlog.get_logger("bal.ingest.rights")
+
+
+def broker_rights(identity: str, sources: Sequence[Source]) -> dict[str, Rights]:
+    """Return what everybody may do at a broker outside for the sake of these sources: senders, readers, the BAL itself.
+
+    Raises `Conflict` when a foreign topic could be of two sources.
+    """
+    rights = Ownership(sources).granted()
+    rights[identity] = rights.get(identity, NO_RIGHTS) | service_rights(sources)
+    return rights
+
+
+class BrokerRights:
+    """What the registrations of one BAL grant at a broker whose folder of rights is at hand."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder = RightsFolder(folder)
+        self._identity = identity
+
+    async def grant(self, sources: Sequence[Source]) -> None:
+        """Write the rights of these registrations and let the broker read them; nothing when they are the same.
+
+        Raises `Conflict` when another BAL has a topic that these sources would send to, `Misconfigured` when the folder
+        or a part in it cannot be used; the broker's list stays as it was then.
+        """
+        await asyncio.to_thread(self._grant, list(sources))
+
+    def _grant(self, sources: Sequence[Source]) -> None:
+        rights = broker_rights(self._identity, sources)
+        left_out = sum(not is_grantable(identity) for identity in rights)
+        if left_out:
+            log.warning("identities the broker cannot tell from others get no rights", count=left_out)
+        with self._folder.writing():
+            self._refuse_foreign(rights)
+            changed = self._folder.put(self._identity, acl_text(rights))
+        if changed:
+            self._folder.reload()
+
+    def _refuse_foreign(self, rights: dict[str, Rights]) -> None:
+        """Refuse topics of another BAL: whoever comes first has them, as with the sources on the ledger."""
+        mine = {topic for granted in rights.values() for topic in granted.publish}
+        for name, theirs in self._folder.parts().items():
+            taken = {topic for granted in theirs.values() for topic in granted.publish}
+            if name != self._identity and any(overlap(a, b) for a in mine for b in taken):
+                message = "another BAL at this broker has a topic that this one's sources would send to"
+                raise Conflict(message, subject=name, remedy="map other topics, or remove the source there")
