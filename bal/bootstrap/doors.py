@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from bal.bootstrap.identities import accounts, authority
+from bal.bootstrap.field import field_broker
+from bal.bootstrap.identities import server_certificate
 from bal.bootstrap.writing import Opened, open_service
 from bal.config import Settings
 from bal.gateway import (
@@ -23,46 +24,9 @@ from bal.gateway import (
     socket_server,
 )
 from bal.home import Home
-from bal.ingest import BrokerSettings, EmbeddedBroker, EmbeddedInbox, Intake
-from bal.pki import RevocationList
-from bal.publish import CertifiedTopics, FlatTopics, send_each
 from bal.reader import pseudonyms
 from bal.system import SystemClock
 from bal.verify.verifier import Verdict, verify_on_ledger
-
-
-def _broker(opened: Opened) -> tuple[EmbeddedBroker, dict[str, EmbeddedInbox]]:
-    """Make the embedded field broker: its inboxes feed the lanes, the lanes feed its certified topics."""
-    settings, registry = opened.settings.mqtt, opened.registry
-    ca = authority(opened.home)
-    certificate, key = ca.server_paths
-    where = BrokerSettings(
-        ca=ca.certificate_path,
-        certificate=certificate,
-        key=key,
-        host=settings.host,
-        port=settings.port,
-        connections=settings.max_connections,
-    )
-    broker = EmbeddedBroker(
-        where,
-        rights_of=lambda identity: registry.ownership().rights_of(identity),
-        is_revoked=RevocationList(ca.certificate_path, ca.crl_path).is_revoked,
-        accounts=accounts(opened.home),
-    )
-    inboxes = {name: EmbeddedInbox(broker.send) for name in opened.service.pipeline.lanes}
-
-    def inbox_of(source: str) -> EmbeddedInbox | None:
-        registered = registry.all().get(source)
-        if registered is None or registry.is_moving(source):
-            return None
-        return inboxes.get(registered.lane)
-
-    broker.serve(Intake(registry.ownership, inbox_of, broker.send))
-    for output in (CertifiedTopics(send_each(broker.send)), FlatTopics(send_each(broker.send))):
-        place = next(i for i, publisher in enumerate(opened.publishers) if publisher.name == output.name)
-        opened.publishers[place] = output
-    return broker, inboxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +90,20 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
     """Open a home and its doors; leave by finishing what was taken. `HomeLocked`, `Unavailable` for a port in use."""
     async with open_service(home, settings) as opened, AsyncExitStack() as stack:
         facts: dict[str, Any] = {"mqtt": "", "gateway": "", "control": ""}
-        broker, inboxes = _broker(opened) if settings.mqtt.enabled else (None, {})
-        if broker is not None:
-            stack.push_async_callback(broker.stop)  # last: what was taken still goes out by it
+        field = field_broker(opened) if settings.mqtt.enabled else None
+        if field is not None:
+            stack.push_async_callback(field.close)  # last: what was taken still goes out by it
         await opened.service.start()
         stack.push_async_callback(opened.service.close)
         doors: list[asyncio.Task[None]] = []
-        if broker is not None:
-            await broker.start()
-            facts["mqtt"] = f"{settings.mqtt.host}:{broker.port}"
+        if field is not None:
+            facts["mqtt"] = await field.open()
         if settings.gateway.enabled:
             listening = listen(settings.gateway.host, settings.gateway.port)
             port = listening.getsockname()[1]
             facts["gateway"] = settings.gateway.public_url or f"https://{settings.gateway.host}:{port}"
             app = _gateway(opened, facts["gateway"])
-            await stack.enter_async_context(https_server(app, listening, *authority(home).server_paths))
+            await stack.enter_async_context(https_server(app, listening, *server_certificate(home, settings)))
             stack.callback(opened.events.close)
         path = control_socket_path(home.path)
         if path.parent != home.path:
@@ -148,7 +111,7 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
         await stack.enter_async_context(socket_server(control_app(opened), path))
         # Before the servers end, so that whoever waits for what was taken gets its receipt.
         stack.push_async_callback(opened.service.close)
-        for name, inbox in inboxes.items():
+        for name, inbox in field.inboxes.items() if field is not None else ():
             doors.append(asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}"))
             stack.push_async_callback(_end, doors[-1])
         home.announce({**facts, "control": str(path)})

@@ -1,20 +1,56 @@
 """Who may come to the doors of a home: certificates and passwords."""
 
-from bal.config import load
+from pathlib import Path
+
+from bal.config import Settings, load
+from bal.core.errors import Misconfigured
 from bal.home import Home
+from bal.ingest import BrokerAccounts
 from bal.ingest.accounts import Accounts
 from bal.pki import Authority
 
 
-def authority(home: Home) -> Authority:
-    """Return the development CA of a home, made with a server certificate on first use."""
-    if Authority.exists(home.pki):
-        return Authority.open(home.pki)
-    made = Authority.create(home.pki, crl_url="")  # field devices need not know this machine's folders
-    made.issue_server(load(home.path).server.names)
+def authority(home: Home, settings: Settings | None = None) -> Authority:
+    """Return the development CA that `settings` name, by default those of the home; made on first use.
+
+    One of the home's own comes with a server certificate.
+    """
+    settings = settings or load(home.path)
+    path = settings.pki.path or home.pki
+    if Authority.exists(path):
+        return Authority.open(path)
+    made = Authority.create(path, crl_url="")  # field devices need not know this machine's folders
+    if settings.pki.path is None:
+        made.issue_server(settings.server.names)
     return made
+
+
+def server_certificate(home: Home, settings: Settings) -> tuple[Path, Path]:
+    """Return certificate and key of the home's own servers.
+
+    Where several homes share one CA, each has a certificate of its own name there.
+    """
+    ca = authority(home, settings)
+    if settings.pki.path is None:
+        return ca.server_paths
+    server = f"{settings.mqtt.identity[:40]}-gateway"
+    paths = ca.paths_of_server(server)
+    if not all(path.exists() for path in paths):
+        return ca.issue_server(settings.server.names, server=server)
+    return paths
 
 
 def accounts(home: Home) -> Accounts:
     """Return the field broker's accounts of a home."""
     return Accounts(home.accounts)
+
+
+def users(home: Home) -> Accounts | BrokerAccounts:
+    """Return where the names and passwords of a home's field broker are kept. `Misconfigured` when it is out of reach."""
+    settings = load(home.path).mqtt
+    if settings.broker == "embedded":
+        return accounts(home)
+    if settings.rights is None:
+        message = "the users of this broker are not kept from here"
+        raise Misconfigured(message, subject="mqtt.rights", remedy="add them where the broker runs")
+    return BrokerAccounts(settings.rights, settings.identity)

@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bal.bootstrap.adapters import open_ledger, open_store
-from bal.config import Settings
+from bal.config import KafkaSettings, MqttSettings, Settings
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
-from bal.granting import Granting
+from bal.granting import Granting, Grants
 from bal.home import Home
+from bal.ingest import BrokerRights
 from bal.keys import Keys
 from bal.lane.lease import Lease
 from bal.lane.room import Room
@@ -42,6 +43,10 @@ class Opened:
     metrics: Metrics
     events: EventStream
     publishers: list[Publisher]
+    places: list[Grants]
+    """Where registrations take effect outside."""
+    rights: BrokerRights | None
+    """Of these places the field broker, where its rights are written from here."""
 
 
 @asynccontextmanager
@@ -71,6 +76,9 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
     publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat")]
     metrics, registry = Metrics(), Registry()
     registry.replace(await store.sources())
+    rights = _rights(settings.mqtt)
+    places: list[Grants] = [] if rights is None else [rights]
+    await _add_kafka(settings.kafka, registry, publishers, places, stack)
     erased = ErasedKeys(_digest(keys.lookup))
     erased.replace(await store.erased_lookups())
     world = World(store, ledger, quarantine, normaliser, publishers, clock, random, SystemTasks(), metrics)
@@ -93,14 +101,51 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         quarantine=quarantine,
         pipeline=pipeline,
         erasing=Erasing(store, ledger, pipeline, clock, erased, [files, events]),
-        granting=Granting((), registry, clock),
+        granting=Granting(places, registry, clock),
         clock=clock,
         receipt_days=settings.lane.receipt_days,
     )
     _watch(metrics, pipeline)
     return Opened(
-        home, settings, keys, ledger, opened.anchors, service, registry, metrics, events, publishers
+        home,
+        settings,
+        keys,
+        ledger,
+        opened.anchors,
+        service,
+        registry,
+        metrics,
+        events,
+        publishers,
+        places,
+        rights,
     )
+
+
+def _rights(settings: MqttSettings) -> BrokerRights | None:
+    if settings.broker == "embedded" or settings.rights is None:
+        return None
+    return BrokerRights(settings.rights, settings.identity)
+
+
+async def _add_kafka(
+    settings: KafkaSettings,
+    registry: Registry,
+    publishers: list[Publisher],
+    places: list[Grants],
+    stack: AsyncExitStack,
+) -> None:
+    if not settings.servers:
+        publishers.append(ClosedOutput("kafka"))
+        return
+    from bal.bootstrap.kafka import kafka_access
+    from bal.publish.kafka import KafkaPublisher, KafkaTopics
+
+    access = kafka_access(settings)
+    publisher = KafkaPublisher(access, registry.all)
+    stack.push_async_callback(publisher.close)
+    publishers.append(publisher)
+    places.append(KafkaTopics(access))
 
 
 def _watch(metrics: Metrics, pipeline: Pipeline) -> None:

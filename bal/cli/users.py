@@ -16,9 +16,9 @@ app = typer.Typer(
 
 
 def _accounts(home: HomeOption) -> Any:
-    from bal.bootstrap.identities import accounts
+    from bal.bootstrap.identities import users
 
-    return accounts(home_at(home).create())
+    return users(home_at(home).create())
 
 
 @app.command("add")
