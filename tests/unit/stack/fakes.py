@@ -108,3 +108,24 @@ class Fake:
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         for process in reversed(self.processes(layout, ports)):
             process.stop()
+
+
+class One(Fake):
+    """The first of two servers of the command line's tests."""
+
+    def __init__(self) -> None:
+        super().__init__("one", ["one", "one-side"])
+
+
+class Two(Fake):
+    """The second."""
+
+    def __init__(self) -> None:
+        super().__init__("two", ["two"])
+
+
+class Lacking(Fake):
+    """One whose tools are missing."""
+
+    def __init__(self) -> None:
+        super().__init__("lacking", lacks=[Missing("JDK 17", "Java 25", "install a JDK 17")])

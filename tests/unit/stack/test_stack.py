@@ -1,7 +1,6 @@
 """Servers started, asked and stopped together."""
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,8 +94,7 @@ def test_a_killed_process_is_told_and_the_next_up_heals_it(make: Make) -> None:
     before = pids(stack)
     killed = before["one-side"]
     assert killed is not None
-    os.kill(killed, signal.SIGKILL)
-    Process("one-side", (), stack.layout).wait(10)
+    Process("one-side", (), stack.layout).kill()
     one, two = stack.status()
     assert (one.ok, one.found, two.ok) == (False, "not running: one-side", True)
     stack.up(print)
@@ -114,8 +112,7 @@ def test_one_that_answers_wrongly_is_told(make: Make, layout: Layout) -> None:
     (part,) = stack.status()
     assert (part.ok, part.found) == (True, "it answered")
     (ports,) = stack.facts().ports.values()
-    Process("one-main", (), layout).signal(signal.SIGKILL)
-    Process("one-main", (), layout).wait(10)
+    Process("one-main", (), layout).kill()
     with socket.create_server(("127.0.0.1", ports["main"])):  # listens and answers nothing
         Process("one-main", ["sleep", "600"], layout).start()
         (part,) = stack.status()
