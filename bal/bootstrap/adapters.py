@@ -50,7 +50,10 @@ async def open_ledger(
     home: Home, settings: Settings, keys: Keys, clock: Clock, random: Random
 ) -> AsyncIterator[OpenedLedger]:
     """Open the ledger as the one BAL of a home that writes to it. `LedgerAltered`, `LedgerUnavailable`, `HomeLocked`."""
-    del settings
+    if settings.ledger == "fabric":
+        async with _fabric(settings) as opened:
+            yield opened
+        return
     from bal.anchor.embedded.ledger import EmbeddedLedger
     from bal.anchor.embedded.signed import SignedAnchors
 
@@ -62,9 +65,17 @@ async def open_ledger(
 
 
 @asynccontextmanager
-async def read_ledger(home: Home, settings: Settings) -> AsyncIterator[OpenedLedger]:
-    """Open the ledger for reading, beside whoever writes to it. `LedgerAltered`, `LedgerUnavailable`."""
-    del settings
+async def read_ledger(
+    home: Home, settings: Settings, peers: tuple[str, ...] = ()
+) -> AsyncIterator[OpenedLedger]:
+    """Open the ledger for reading, beside whoever writes to it; on Fabric by all its gateways or only those of `peers`.
+
+    `LedgerAltered`, `LedgerUnavailable`.
+    """
+    if settings.ledger == "fabric":
+        async with _fabric(settings, peers) as opened:
+            yield opened
+        return
     from bal.anchor.embedded.ledger import EmbeddedLedger
     from bal.anchor.embedded.signed import SignedAnchors
 
@@ -72,6 +83,18 @@ async def read_ledger(home: Home, settings: Settings) -> AsyncIterator[OpenedLed
     ledger = await EmbeddedLedger.beside(home.ledger, key)
     try:
         yield OpenedLedger(ledger, SignedAnchors(ledger, key))
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def _fabric(settings: Settings, peers: tuple[str, ...] = ()) -> AsyncIterator[OpenedLedger]:
+    from bal.anchor.fabric.ledger import FabricLedger
+    from bal.bootstrap.fabric import fabric_access
+
+    ledger = await FabricLedger.connect(fabric_access(settings.fabric, peers))
+    try:
+        yield OpenedLedger(ledger, ledger)
     finally:
         await ledger.close()
 
