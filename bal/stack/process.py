@@ -99,15 +99,17 @@ class Process:
 def _started(pid: int) -> str:
     """Return when a process began, in ticks since boot; empty when it does not run or is a zombie.
 
-    Source: proc_pid_stat(5), fields 3 and 22; the name in field 2 may hold blanks.
+    While other threads of a killed process are still ending, its first one is a zombie already and its ports are still
+    taken: it counts as running. Source: proc_pid_stat(5), fields 3 and 22; the name in field 2 may hold blanks.
     """
     try:
         fields = (
             Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         )
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir())) if fields[0] == "Z" else 0
     except OSError:
         return ""
-    if fields[0] == "Z":
+    if fields[0] == "Z" and threads <= 1:
         _reap(pid)
         return ""
     return fields[19]
