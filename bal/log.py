@@ -7,7 +7,19 @@ import structlog
 
 from bal.config import LogSettings
 
-_LIBRARIES = ("amqtt", "aiomqtt", "paho", "uvicorn", "httpx", "httpcore", "asyncio", "concurrent.futures")
+_LIBRARIES = (
+    *(
+        "amqtt",
+        "aiomqtt",
+        "paho",
+        "aiokafka",
+        "uvicorn",
+        "httpx",
+        "httpcore",
+        "asyncio",
+        "concurrent.futures",
+    ),
+)
 
 
 def configure(settings: LogSettings) -> None:

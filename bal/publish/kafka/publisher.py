@@ -147,6 +147,8 @@ class KafkaPublisher:
         topic, partition = place
         batches = _batches(producer, queue)
         answers = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        for answer in answers:
+            answer.add_done_callback(_seen)
         outcomes = await asyncio.gather(*answers, return_exceptions=True)
         failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if not failed:
@@ -189,21 +191,31 @@ def _holds(batch: Any, record: Record) -> bool:
 
 
 async def _end(producer: Any) -> None:
-    """Close a producer that may be in error: without waiting for what Kafka will never acknowledge."""
-    with suppress(Exception):
-        # An idempotent producer tries for ever; without this its `stop` would wait as long.
-        producer._message_accumulator.fail_all(ConnectionError("given up"))  # noqa: SLF001
-        async with asyncio.timeout(_END_SECONDS):
-            await producer.stop()
+    """Close a producer without waiting for what Kafka may never acknowledge.
+
+    Its own `stop` waits for every answer, and an idempotent producer tries for ever: so its sender is ended first.
+    """
+    producer._closed = True  # noqa: SLF001
+    sending = producer._sender.sender_task  # noqa: SLF001
+    if sending is not None:
+        sending.cancel()
     with suppress(Exception):
         async with asyncio.timeout(_END_SECONDS):
             await producer.client.close()
+    if sending is not None:
+        await asyncio.wait([sending], timeout=_END_SECONDS)
+
+
+def _seen(answer: "asyncio.Future[Any]") -> None:
+    """Take note of an answer that nobody waits for any more."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _refused(error: BaseException, topic: str, source: str) -> PublishRefused:
     what = {
         "UnknownTopicOrPartitionError": "is not there",
-        "TopicAuthorizationFailedError": "is not this BAL's to write to",
+        "TopicAuthorizationFailedError": "is not there, or not this BAL's to write to",
         "MessageSizeTooLargeError": "does not take a record that large",
     }.get(type(error).__name__, "refuses its records")
     remedy = "register the source again with an administrator of Kafka, then `bal republish`"

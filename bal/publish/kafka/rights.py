@@ -8,7 +8,7 @@ from bal.core.errors import BalError, Refused, Unavailable
 from bal.publish.kafka.access import library
 from bal.publish.kafka.topics import Family
 
-_SECONDS: Final = 15.0
+_SECONDS: Final = 10.0
 _PREFIX: Final = "User:"
 _CLUSTER: Final = "kafka-cluster"
 
