@@ -172,9 +172,9 @@ class Failover:
             response = await link.call(method, request, seconds)
         except CallFailed as failure:
             if not failure.answered and not self.closed:
-                link.backoff.failed()
-                if len(self._links) > 1:
+                if not link.backoff.resting:  # once, not for each call that was in flight
                     logger.warning("%s at %s failed: %s", method, link.endpoint.address, failure.code)
+                link.backoff.failed()
             raise
         link.backoff.worked()
         return response

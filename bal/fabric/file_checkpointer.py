@@ -49,7 +49,7 @@ def _parsed(data: bytes, name: str) -> tuple[int, str]:
     try:
         members = json.loads(data[:_LARGEST])
         block, transaction = members["block"], members["transaction"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{name} holds no checkpoint") from error
     if type(block) is not int or block < 0 or type(transaction) is not str:
         raise CheckpointError(f"{name} holds no checkpoint")
