@@ -32,10 +32,21 @@ log = logging.getLogger("chaincode_service")
 class Ledger(Protocol):
     """What a transaction of the library offers; `chaincode_service.library.Transaction` is one."""
 
-    tx_id: str
-    creator: dict[str, Any]
-    tx_timestamp: Any
-    cc_input: Any
+    @property
+    def tx_id(self) -> str:
+        """Id of the transaction."""
+
+    @property
+    def creator(self) -> dict[str, Any]:
+        """Who signed the proposal: `mspid` and `idBytes`, a certificate as PEM."""
+
+    @property
+    def tx_timestamp(self) -> Any:
+        """Time of the proposal's header, a protobuf timestamp."""
+
+    @property
+    def cc_input(self) -> Any:
+        """The arguments, a protobuf ChaincodeInput."""
 
     async def get_state(self, key: str) -> bytes:
         """Return the value of a key, empty when there is none."""

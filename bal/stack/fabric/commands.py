@@ -17,7 +17,7 @@ _SAID: Final = 1500
 Answer = TypeVar("Answer")
 
 
-class Refused(Unavailable):
+class CommandFailed(Unavailable):
     """A command of Fabric ended with an error."""
 
     def __init__(self, command: str, said: str) -> None:
@@ -30,19 +30,19 @@ class Refused(Unavailable):
 
 
 def peer(network: Network, organisation: Organisation, *argv: str) -> str:
-    """Run `peer` as the administrator of an organisation at its peer; return what it said. Raises `Refused`."""
+    """Run `peer` as the administrator of an organisation at its peer; return what it said. Raises `CommandFailed`."""
     return _run(network, "peer", argv, network.administration(organisation))
 
 
 def osnadmin(network: Network, organisation: Organisation, *argv: str) -> str:
-    """Run `osnadmin channel` at the orderer of an organisation; return what it said. Raises `Refused`."""
+    """Run `osnadmin channel` at the orderer of an organisation; return what it said. Raises `CommandFailed`."""
     tls = network.authority(organisation).path / "orderer" / "tls"
     place = ("-o", network.address(organisation, "orderer-admin"), "--ca-file", str(tls / "ca.crt"))
     identity = ("--client-cert", str(tls / "server.crt"), "--client-key", str(tls / "server.key"))
     said = _run(network, "osnadmin", ("channel", *argv, *place, *identity), {})
     # It exits 0 whatever the orderer answered.
     if not said.startswith("Status: 2"):
-        raise Refused(f"osnadmin channel {argv[0]}", said)
+        raise CommandFailed(f"osnadmin channel {argv[0]}", said)
     return said
 
 
@@ -92,9 +92,9 @@ def _run(network: Network, command: str, argv: tuple[str, ...], environment: dic
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise Refused(command, "no answer in time") from error
+        raise CommandFailed(command, "no answer in time") from error
     except OSError as error:
-        raise Refused(command, str(error.strerror)) from error
+        raise CommandFailed(command, str(error.strerror)) from error
     if done.returncode:
-        raise Refused(" ".join((command, *argv[:3])), done.stderr or done.stdout)
+        raise CommandFailed(" ".join((command, *argv[:3])), done.stderr or done.stdout)
     return done.stdout.strip()

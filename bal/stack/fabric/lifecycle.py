@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bal.durable import PUBLIC, make_directory, write_file
 from bal.stack.fabric import commands
-from bal.stack.fabric.commands import Refused
+from bal.stack.fabric.commands import CommandFailed
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ENDORSEMENT, ORGANISATIONS, Organisation
 from chaincode_service.package import package, package_id, version
@@ -64,8 +64,8 @@ def _committed(network: Network, organisation: Organisation) -> dict[str, Any]:
     """Return the contract's definition on the channel; empty when it has none."""
     try:
         said = _lifecycle(network, organisation, "querycommitted", *_CONTRACT, "--output", "json")
-    except Refused as refused:
-        if "is not defined" in refused.said:
+    except CommandFailed as failed:
+        if "is not defined" in failed.said:
             return {}
         raise
     found: dict[str, Any] = json.loads(said)
@@ -92,11 +92,11 @@ def _approve(network: Network, organisation: Organisation, sequence: int) -> Non
                 *_definition(sequence),
                 *("--package-id", known),
             )
-        except Refused as refused:
-            if _UNCHANGED not in refused.said:
+        except CommandFailed as failed:
+            if _UNCHANGED not in failed.said:
                 raise
 
-    # Refused until the orderers have a leader.
+    # CommandFailed until the orderers have a leader.
     commands.patiently(approve)
 
 
