@@ -30,26 +30,38 @@ class Real:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._stacks: dict[str, Stack] = {}
-        self._refused: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def __call__(self, name: str) -> dict[str, Any]:
         """Return the facts of a server that runs now; start it when it is asked for first, or was killed since."""
-        if os.environ.get("STACK") == "0":
-            pytest.skip("left out by STACK=0")
-        if name in self._refused:  # not tried again for every test
-            self._refuse(self._refused[name])
-        stack = self._stacks.get(name) or self._stack(name)
+        self.require(name)
+        if name in self._failed:  # waited for once, not for every test
+            pytest.fail(self._failed[name])
+        stack = self._stacks.get(name) or Stack(self.layout, [server_of(name)])
         facts = stack.facts()
         if name not in self._stacks or not self._runs(stack.servers[0], facts.ports[name]):
-            self._watch()
+            self._reaper = self._reaper or watch(self.layout.path)
             try:
                 facts = stack.up(lambda _line: None)
             except BalError as error:
-                self._refused[name] = f"{name} does not start: {error.diagnostics()}"
-                pytest.fail(self._refused[name])
+                self._failed[name] = f"{name} does not start: {error.diagnostics()}"
+                pytest.fail(self._failed[name])
             self._stacks[name] = stack
         return facts.servers[name]
+
+    def require(self, *names: str) -> None:
+        """Skip the test, or fail in CI, when these servers can't be started here."""
+        if os.environ.get("STACK") == "0":
+            pytest.skip("left out by STACK=0")
+        for name in names:
+            if name in self._stacks:
+                continue
+            if name not in self._reasons:  # looked at once, not for every test
+                self._reasons[name] = self._lacks(name)
+            if self._reasons[name]:
+                self._refuse(self._reasons[name])
 
     def ports(self, name: str) -> Mapping[str, int]:
         """Return the ports of a server, by name."""
@@ -82,38 +94,36 @@ class Real:
             self._reaper.communicate(timeout=60)
         assert failed == []
 
-    def _watch(self) -> None:
-        """Have somebody who stops the servers when this process is killed."""
-        if self._reaper is None:
-            self._reaper = subprocess.Popen(
-                [sys.executable, "-m", "tests.reaper", str(self.layout.path)],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                start_new_session=True,
-            )
-
     def _runs(self, server: Server, ports: Mapping[str, int]) -> bool:
         return all(process.pid for process in server.processes(self.layout, ports))
 
-    def _stack(self, name: str) -> Stack:
-        """Return the stack of one server if it can be started here; skip or fail otherwise."""
+    def _lacks(self, name: str) -> str:
+        """Return why a server can't be started here; empty when it can."""
         try:
             server = server_of(name)
         except ImportError as error:
-            self._refuse(f"{name}: {error}", name)
+            return f"{name}: {error}"
         lacks = "; ".join(f"{each.what} is missing: {each.remedy}" for each in server.missing())
         if lacks:
-            self._refuse(f"{name}: {lacks}", name)
+            return f"{name}: {lacks}"
         if not server.is_installed(self.layout):
-            self._refuse(f"{name} is not installed: bal stack install --only {name}", name)
-        return Stack(self.layout, [server])
+            return f"{name} is not installed: bal stack install --only {name}"
+        return ""
 
-    def _refuse(self, reason: str, name: str = "") -> NoReturn:
-        if name:
-            self._refused[name] = reason
+    def _refuse(self, reason: str) -> NoReturn:
         if in_ci():
             pytest.fail(f"in CI the real servers are there: {reason}")
         pytest.skip(reason)
+
+
+def watch(stack: Path) -> subprocess.Popen[bytes]:
+    """Have somebody who stops the servers of a stack when this process is killed; `communicate()` ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.reaper", str(stack)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bal.stack.layout import Layout
     from bal.stack.stack import Stack
 
+_SHOWN_PORTS = 4
+
 app = typer.Typer(
     help="The real servers without containers: Fabric, Cassandra, Kafka, Mosquitto.", no_args_is_help=True
 )
@@ -78,8 +80,10 @@ def up(
         print_json(_told(facts))
         return
     for name, numbers in facts.ports.items():
-        typer.echo(f"{name}: {', '.join(f'{what} {number}' for what, number in numbers.items())}")
-    typer.echo(f"ready after {time.monotonic() - begun:.0f} s; what is where: {stack.layout.facts}")
+        shown = [f"{what} {number}" for what, number in list(numbers.items())[:_SHOWN_PORTS]]
+        rest = len(numbers) - len(shown)
+        typer.echo(f"{name}: port {', '.join(shown)}{f' and {rest} more' if rest else ''}")
+    typer.echo(f"ready after {time.monotonic() - begun:.0f} s; all ports and addresses: {stack.layout.facts}")
 
 
 @app.command("down")
@@ -105,15 +109,7 @@ def status(directory: DirOption = None, only: OnlyOption = None, as_json: JsonOp
     else:
         print_table(
             ["server", "", "processes", ""],
-            [
-                [
-                    each.name,
-                    "ok" if each.ok else "FAIL",
-                    ", ".join(f"{name} {pid or 'dead'}" for name, pid in each.processes.items()),
-                    each.found,
-                ]
-                for each in parts
-            ],
+            [[each.name, "ok" if each.ok else "FAIL", _count(each.processes), each.found] for each in parts],
         )
     raise typer.Exit(0 if ok else EXIT_UNUSABLE)
 
@@ -263,6 +259,11 @@ def _port(text: str) -> tuple[str, int]:
         message = "this is no port"
         raise Malformed(message, subject=text, remedy="write it as kafka=9093")
     return name, int(number)
+
+
+def _count(processes: dict[str, int | None]) -> str:
+    running = sum(pid is not None for pid in processes.values())
+    return str(running) if running == len(processes) else f"{running} of {len(processes)}"
 
 
 def _told(facts: "Facts") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ class Stack:
             try:
                 _all(
                     self.servers,
-                    lambda server: server.start(self.layout, chosen[server.name], _named(server, tell)),
+                    lambda server: self._start(server, chosen[server.name], _named(server, tell)),
                     lambda: self._undo(chosen, before),
                 )
             except BaseException:
@@ -203,6 +204,13 @@ class Stack:
                 if pid is not None and before.get(process.name) != pid:
                     process.stop()
                     left.end([pid])
+
+    def _start(self, server: Server, ports: Mapping[str, int], tell: Tell) -> None:
+        begun = time.monotonic()
+        runs = all(process.pid for process in server.processes(self.layout, ports))
+        server.start(self.layout, ports, tell)
+        if not runs:
+            tell(f"ready after {time.monotonic() - begun:.0f} s")
 
     def _stop(self, server: Server, ports: Mapping[str, int], tell: Tell) -> None:
         ran = any(process.pid for process in server.processes(self.layout, ports))
