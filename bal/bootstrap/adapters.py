@@ -66,14 +66,14 @@ async def open_ledger(
 
 @asynccontextmanager
 async def read_ledger(
-    home: Home, settings: Settings, peers: tuple[str, ...] = ()
+    home: Home, settings: Settings, peers: tuple[str, ...] = (), *, own: bool = False
 ) -> AsyncIterator[OpenedLedger]:
     """Open the ledger for reading, beside whoever writes to it; on Fabric by all its gateways or only those of `peers`.
 
-    `LedgerAltered`, `LedgerUnavailable`.
+    With `own` nothing is believed but what the first of them says. `LedgerAltered`, `LedgerUnavailable`.
     """
     if settings.ledger == "fabric":
-        async with _fabric(settings, peers) as opened:
+        async with _fabric(settings, peers, own=own) as opened:
             yield opened
         return
     from bal.anchor.embedded.ledger import EmbeddedLedger
@@ -88,15 +88,13 @@ async def read_ledger(
 
 
 @asynccontextmanager
-async def _fabric(settings: Settings, peers: tuple[str, ...] = ()) -> AsyncIterator[OpenedLedger]:
-    from bal.anchor.fabric.ledger import FabricLedger
-    from bal.bootstrap.fabric import fabric_access
+async def _fabric(
+    settings: Settings, peers: tuple[str, ...] = (), *, own: bool = False
+) -> AsyncIterator[OpenedLedger]:
+    from bal.bootstrap.fabric import open_fabric
 
-    ledger = await FabricLedger.connect(fabric_access(settings.fabric, peers))
-    try:
+    async with open_fabric(settings.fabric, peers, own=own) as ledger:
         yield OpenedLedger(ledger, ledger)
-    finally:
-        await ledger.close()
 
 
 def existing(home: Home, settings: Settings) -> Home:

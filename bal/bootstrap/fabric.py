@@ -1,8 +1,32 @@
 """Fabric as the settings name it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
 from bal.anchor.fabric.access import FabricAccess, PeerAccess
 from bal.config import FabricSettings
 from bal.core.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from bal.anchor.fabric.ledger import FabricLedger
+
+
+@asynccontextmanager
+async def open_fabric(
+    settings: FabricSettings, peers: tuple[str, ...] = (), *, own: bool = False
+) -> AsyncIterator["FabricLedger"]:
+    """Open the ledger that `settings` describe, through all its gateways or only those at `peers`. `Misconfigured`."""
+    try:
+        from bal.anchor.fabric.ledger import FabricLedger
+    except ImportError as error:
+        message = f"the ledger is Fabric, and {error.name} is not installed"
+        raise Misconfigured(message, subject="ledger", remedy="pip install 'bal[fabric]'") from error
+    ledger = await FabricLedger.connect(fabric_access(settings, peers), own=own)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def fabric_access(settings: FabricSettings, peers: tuple[str, ...] = ()) -> FabricAccess:

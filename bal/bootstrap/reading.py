@@ -1,20 +1,24 @@
 """A home opened for reading, beside whoever writes it: queries, certificates, audits."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bal.anchor.embedded.ledger import EmbeddedLedger
-from bal.anchor.embedded.signed import SignedAnchors
+from bal.bootstrap.adapters import existing, open_store, read_ledger
+from bal.bootstrap.fabric import open_fabric
+from bal.config import Settings, load
 from bal.core.errors import LedgerAltered, Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.home import Home
-from bal.keys import Keys, operator_public_key
+from bal.keys import Keys
+from bal.ports import Store
 from bal.reader import Reader
-from bal.store.sqlite import SqliteQuarantine, SqliteStore
+from bal.store.sqlite import SqliteQuarantine
+from bal.system import SystemClock
 from bal.verify.anchors import AnchorFile
 from bal.verify.audit import audit, ledger_altered
 from bal.verify.heads import Heads
+from bal.verify.peers import compare_peers
 from bal.verify.report import AuditReport
 from bal.verify.verifier import Verdict, verify, verify_on_ledger
 
@@ -22,15 +26,14 @@ from bal.verify.verifier import Verdict, verify, verify_on_ledger
 @asynccontextmanager
 async def open_reader(home: Home) -> AsyncIterator[Reader]:
     """Open a home for reading, beside whoever writes it. `NotFound` where there is none."""
-    home.existing()
+    settings = load(home.path)
+    existing(home, settings)
     keys = Keys.open(home.keys, in_use=True)
-    store = SqliteStore(home.scd, read_only=True)
-    ledger = await EmbeddedLedger.beside(home.ledger, operator_public_key(home.keys))
-    try:
-        yield Reader(store, ledger, keys.pseudonyms)
-    finally:
-        await ledger.close()
-        await store.close()
+    async with (
+        open_store(home, settings, read_only=True) as database,
+        read_ledger(home, settings) as opened,
+    ):
+        yield Reader(database.store, opened.ledger, keys.pseudonyms)
 
 
 @asynccontextmanager
@@ -61,22 +64,18 @@ async def judge(
 
             yield by_file
         return
-    if not home.ledger.exists():
+    settings = load(home.path)
+    if settings.ledger == "embedded" and not home.ledger.exists():
         message = "there is nothing to trust: no file of anchors, and no ledger in this home"
         raise NothingToTrust(
             message, subject=home.path.name, remedy="give --anchors FILE, or name a home with --home"
         )
-    key = operator_public_key(home.keys)
-    ledger = await EmbeddedLedger.beside(home.ledger, key)
-    try:
-        signed = SignedAnchors(ledger, key)
+    async with read_ledger(home, settings, own=True) as opened:
 
         async def by_ledger(text: bytes) -> Verdict:
-            return await verify_on_ledger(text, signed)
+            return await verify_on_ledger(text, opened.anchors)
 
         yield by_ledger
-    finally:
-        await ledger.close()
 
 
 def _head(text: str) -> tuple[str, str]:
@@ -87,10 +86,34 @@ def _head(text: str) -> tuple[str, str]:
     return log, digest.lower()
 
 
-async def audit_home(home: Home, since: Heads | None) -> AuditReport:
-    """Audit a home beside whoever writes it, also against the heads an earlier audit saw."""
+async def audit_home(home: Home, since: Heads | None, peers: Sequence[str] = ()) -> AuditReport:
+    """Audit a home beside whoever writes it, also against the heads an earlier audit saw; no key of it is needed.
+
+    On Fabric anchors and blocks are those of one's own peer, the first of `peers` (host:port; none: of the settings),
+    and what all of them say is compared.
+    """
+    settings = load(home.path)
+    existing(home, settings)
+    if peers and settings.ledger != "fabric":
+        message = "peers are compared where the ledger is Fabric, and this home's is not"
+        raise Malformed(
+            message, subject="--peer", remedy="leave it out, or set ledger and fabric in bal.toml"
+        )
     try:
-        async with open_reader(home) as reader:
-            return await audit(reader.store, reader.ledger, since=since)
+        async with open_store(home, settings, read_only=True) as database:
+            if settings.ledger == "fabric":
+                return await _audit_on_fabric(database.store, settings, since, tuple(peers))
+            async with read_ledger(home, settings) as opened:
+                return await audit(database.store, opened.ledger, since=since)
     except LedgerAltered as error:  # so that it cannot even be opened
         return ledger_altered(error)
+
+
+async def _audit_on_fabric(
+    store: Store, settings: Settings, since: Heads | None, peers: tuple[str, ...]
+) -> AuditReport:
+    async with open_fabric(settings.fabric, peers, own=True) as ledger:
+        sources = {source.name for source in await store.sources()}
+        report = await audit(store, ledger, since=since, logs=await ledger.logs_with(sources))
+        await compare_peers(ledger, report, SystemClock())
+    return report

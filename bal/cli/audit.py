@@ -22,6 +22,10 @@ def audit(
     heads: Annotated[
         Path | None, typer.Option(help="Write the heads seen here, for the next --since.")
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="Peers to compare, host:port, one's own first; else all of the settings."),
+    ] = None,
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,7 +38,7 @@ def audit(
     except Invalid as error:  # not the audit's "no"
         message = "these are no heads of an earlier audit"
         raise Malformed(message, subject="--since", remedy=error.what) from None
-    report = asyncio.run(audit_home(home_at(home), before))
+    report = asyncio.run(audit_home(home_at(home), before, peer or ()))
     if heads is not None:
         heads.write_text(heads_text(report.heads), encoding="utf-8")
     if as_json:

@@ -7,7 +7,7 @@ removed after the note that says so is anchored. Rows that were found missing ar
 Memory: one batch, the proven notes of erasure, the rows found missing, and the findings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bal.core.commitment import Commitment
 from bal.core.entry import Erasure
@@ -25,14 +25,20 @@ Progress = Callable[[int, int, int], None]
 
 
 async def audit(
-    store: Store, ledger: Ledger, *, since: Heads | None = None, progress: Progress | None = None
+    store: Store,
+    ledger: Ledger,
+    *,
+    since: Heads | None = None,
+    progress: Progress | None = None,
+    logs: Sequence[str] | None = None,
 ) -> AuditReport:
     """Hold the whole SCD against the ledger, and the ledger against the heads of an earlier audit (`since`).
 
+    `logs` are those of the ledger that this SCD should know; where none are named, those of the ledger's organisation.
     `ledger` must follow the ledger as it grows. Raises `StoreFailed` and `LedgerUnavailable` when one of them can't be
     read at all; everything else is a finding.
     """
-    return await Audit(store, ledger, since or {}, progress).run()
+    return await Audit(store, ledger, since or {}, progress, logs).run()
 
 
 def ledger_altered(error: LedgerAltered) -> AuditReport:
@@ -45,7 +51,15 @@ def ledger_altered(error: LedgerAltered) -> AuditReport:
 class Audit:
     """One run."""
 
-    def __init__(self, store: Store, ledger: Ledger, since: Heads, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        since: Heads,
+        progress: Progress | None,
+        logs: Sequence[str] | None,
+    ) -> None:
+        self._logs = logs
         self._store = store
         self._ledger = ledger
         self._since = since
@@ -76,9 +90,8 @@ class Audit:
         ]
 
     async def _audit(self) -> None:
-        logs = list(
-            dict.fromkeys([*await self._store.logs(), *await self._ledger.logs(), *sorted(self._since)])
-        )
+        known = await self._ledger.logs() if self._logs is None else self._logs
+        logs = list(dict.fromkeys([*await self._store.logs(), *known, *sorted(self._since)]))
         self._marked = {log: await self._rows.marked(log) for log in logs}
         try:
             await self._ledger.verify()

@@ -16,6 +16,8 @@ Kind = Literal[
     "batch_altered",
     "ledger_altered",
     "ledger_cut",
+    "peer_differs",
+    "peer_silent",
 ]
 _PLAIN: Final = re.compile(r"[!-~]{1,100}")
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -29,7 +31,7 @@ class Finding(NamedTuple):
     `address` is `log:seq:index` of the row for changed, missing, added, swapped and forged_erasure (there the row that
     the note claims erased); `log:seq` of the batch for batch_missing, batch_altered, ledger_altered and ledger_cut, or
     `log:seq:first-last` where a batch was altered so that it can't be told which of these rows; `block:N` where a block
-    of the ledger itself does not fit.
+    of the ledger itself does not fit; `host:port` of the peer for peer_differs and peer_silent.
     """
 
     kind: Kind

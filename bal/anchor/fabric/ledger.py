@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, Final, Self
 
 from bal.anchor.fabric.access import FabricAccess
@@ -41,11 +41,16 @@ class FabricLedger:
     """One identity's access to the contract; see `bal.ports.Ledger` for what its methods promise.
 
     A refusal counts only when every peer that answers gives it: one that lags refuses the next anchor as a gap.
+
+    With `own` anchors are read from the first peer alone, for whoever trusts no other; the others only say that it is
+    behind for a moment, and then it is waited for.
     """
 
     kind = KIND
 
-    def __init__(self, channel: Channel, clock: Clock, *, patience: float = 30.0) -> None:
+    def __init__(self, channel: Channel, clock: Clock, *, patience: float = 30.0, own: bool = False) -> None:
+        self._own = own
+        self._preferred = channel.peers[0] if own else None
         self.channel = channel.name
         self.organisation = channel.organisation
         self._channel = channel
@@ -54,10 +59,10 @@ class FabricLedger:
         self._blocks: OrderedDict[str, int] = OrderedDict()
 
     @classmethod
-    async def connect(cls, access: FabricAccess, clock: Clock | None = None) -> Self:
+    async def connect(cls, access: FabricAccess, clock: Clock | None = None, *, own: bool = False) -> Self:
         """Connect to the gateways of `access`. `Misconfigured`; one that is away now is tried again later."""
         channel = await GatewayChannel.open(access)
-        return cls(channel, clock or SystemClock(), patience=access.commit_seconds)
+        return cls(channel, clock or SystemClock(), patience=access.commit_seconds, own=own)
 
     @property
     def peers(self) -> Sequence[str]:
@@ -108,15 +113,23 @@ class FabricLedger:
     async def head(self, log: str) -> Commitment | None:
         """Return the newest anchor of a log, None for an empty or unknown one; the furthest that any peer has."""
         end = await self._end(log)
+        if self._own:
+            end = await self._reached(log, end)
         return await self.find(log, end - 1) if end else None
 
     async def find(self, log: str, seq: int) -> Commitment | None:
         """Return an anchor as the ledger holds it; a peer that does not have it yet is not the last one asked."""
         silent: LedgerUnavailable | None = None
-        for peer in (None, *self._channel.peers[1:]):
+        for peer in (self._preferred, *self._channel.peers[1:]):
             try:
                 answer = await self._channel.evaluate("GetAnchor", [log, str(seq)], peer)
+                if self._own and peer != self._preferred:
+                    # Another peer has it: the own one is behind, or will never say so.
+                    await self._reached(log, seq + 1)
+                    answer = await self._channel.evaluate("GetAnchor", [log, str(seq)], self._preferred)
             except LedgerUnavailable as error:
+                if self._own and peer == self._preferred:
+                    raise
                 silent = silent or error
                 continue
             except ContractError as error:
@@ -124,7 +137,7 @@ class FabricLedger:
                     continue
                 raise _refused(error) from None
             return (await self._commitments([json.loads(answer)]))[0]
-        if silent is not None:
+        if silent is not None and not self._own:
             raise silent
         return None
 
@@ -138,7 +151,11 @@ class FabricLedger:
             first += len(page)
             if len(page) == MAX_LIST:
                 continue
-            if first >= await self._end(log) or self._clock.monotonic() > until:
+            end = await self._end(log)
+            if (
+                first >= (await self._reached(log, end) if self._own else end)
+                or self._clock.monotonic() > until
+            ):
                 return
             if not page:
                 await self._clock.sleep(_FIRST_PAUSE)
@@ -149,12 +166,17 @@ class FabricLedger:
 
     async def all_logs(self) -> list[tuple[str, str]]:
         """Return every log of the channel with the organisation it belongs to, by name."""
-        known: list[tuple[str, str]] = []
-        after = ""
-        while page := json.loads(await self._asked("ListLogs", [after, str(MAX_LIST)])):
-            known += [(str(each["log"]), str(each["organisation"])) for each in page]
-            after = known[-1][0]
-        return known
+        return await self._logs(None)
+
+    async def logs_with(self, sources: Collection[str]) -> list[str]:
+        """Return the logs, whosesoever, whose first or newest anchor counts one of `sources`: a source has one owner."""
+        found = []
+        for log, _ in await self.all_logs():
+            head = await self.head(log)
+            ends = [head, await self.find(log, 0)] if head is not None else []
+            if any(end is not None and not end.anchor.counts.keys().isdisjoint(sources) for end in ends):
+                found.append(log)
+        return found
 
     async def verify(self) -> None:
         """Read every block of the first peer and hold its answers against them. `LedgerAltered` names the first that lies.
@@ -165,6 +187,10 @@ class FabricLedger:
         await verify_channel(self._channel)
 
     # --- one peer, for audits -------------------------------------------------------------------------------------
+    async def logs_at(self, peer: str) -> list[str]:
+        """Return all logs by one peer, asked itself. `LedgerUnavailable` when it does not answer."""
+        return [log for log, _ in await self._logs(peer)]
+
     async def head_at(self, peer: str, log: str) -> Head:
         """Return where a log ends by one peer, asked itself. `LedgerUnavailable` when it does not answer."""
         try:
@@ -250,15 +276,25 @@ class FabricLedger:
             found.append(commitment)
         return found or None
 
-    async def _asked(self, function: str, args: Sequence[str]) -> bytes:
+    async def _asked(self, function: str, args: Sequence[str], peer: str | None = None) -> bytes:
         try:
-            return await self._channel.evaluate(function, args)
+            return await self._channel.evaluate(function, args, peer or self._preferred)
         except ContractError as error:
             raise _refused(error) from None
 
+    async def _logs(self, peer: str | None) -> list[tuple[str, str]]:
+        known: list[tuple[str, str]] = []
+        after = ""
+        while page := json.loads(await self._asked("ListLogs", [after, str(MAX_LIST)], peer)):
+            known += [(str(each["log"]), str(each["organisation"])) for each in page]
+            after = known[-1][0]
+        return known
+
     async def _list(self, log: str, first: int) -> list[dict[str, Any]]:
         try:
-            answer = await self._channel.evaluate("ListAnchors", [log, str(first), str(MAX_LIST)])
+            answer = await self._channel.evaluate(
+                "ListAnchors", [log, str(first), str(MAX_LIST)], self._preferred
+            )
         except ContractError as error:
             if error.code == "unknown_log":
                 return []
@@ -269,6 +305,15 @@ class FabricLedger:
         """Return the sequence number a log goes on at, the furthest of what the peers say."""
         heads = [Head.from_json(each).next for each in await self._agreed("GetHead", log) if each is not None]
         return max(heads, default=0)
+
+    async def _reached(self, log: str, end: int) -> int:
+        """Return where a log ends by the first peer, once that is `end` or has not become so in time."""
+        until = self._clock.monotonic() + _BEHIND_SECONDS
+        while True:
+            standing = (await self.head_at(self._channel.peers[0], log)).next
+            if standing >= end or self._clock.monotonic() > until:
+                return standing
+            await self._clock.sleep(_FIRST_PAUSE)
 
     async def _agreed(self, function: str, *args: str) -> list[dict[str, Any] | None]:
         """Return what the peers answer, once they answer alike or it is plain that they do not; None is `unknown`.

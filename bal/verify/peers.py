@@ -1,0 +1,113 @@
+"""Peers against one another: where each says that every log ends, asked of it itself.
+
+A peer may be a few blocks behind for a moment; one that stays behind, or holds another anchor, is a finding. So is one
+that gives no answer: it was not compared.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from bal.core.errors import LedgerError
+from bal.ports import Clock
+from bal.verify.report import AuditReport
+from chaincode.anchor import Anchor
+from chaincode.chain import Head
+
+PATIENCE_SECONDS: Final = 15.0
+"""How long a peer may take to reach what another one has."""
+_PAUSE: Final = 0.5
+
+
+class LedgerPeers(Protocol):
+    """Peers of one ledger, each asked itself; all raise `LedgerError` for one that gives no answer."""
+
+    @property
+    def peers(self) -> Sequence[str]:
+        """Addresses, the one that is trusted most first."""
+
+    async def logs_at(self, peer: str) -> list[str]:
+        """Return the names of all logs."""
+        ...
+
+    async def head_at(self, peer: str, log: str) -> Head:
+        """Return where a log ends; `Head(log)` for an empty or unknown one."""
+        ...
+
+    async def find_at(self, peer: str, log: str, seq: int) -> Anchor | None:
+        """Return an anchor."""
+        ...
+
+
+async def compare_peers(
+    ledger: LedgerPeers, report: AuditReport, clock: Clock, *, patience: float = PATIENCE_SECONDS
+) -> None:
+    """Add `peer_differs` and `peer_silent` to `report`, with the peer's address."""
+    answering: dict[str, list[str]] = {}
+    for peer, logs in zip(
+        ledger.peers, await asyncio.gather(*(_logs(ledger, peer) for peer in ledger.peers)), strict=True
+    ):
+        if logs is None:
+            report.add("peer_silent", peer)
+        else:
+            answering[peer] = logs
+    until = clock.monotonic() + patience
+    for log in sorted({log for logs in answering.values() for log in logs}):
+        try:
+            await _compare(ledger, [*answering], log, report, clock, until)
+        except _SilentPeer as silent:
+            report.add("peer_silent", silent.address)
+            answering.pop(silent.address)
+
+
+class _SilentPeer(Exception):
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+
+async def _compare(
+    ledger: LedgerPeers, peers: list[str], log: str, report: AuditReport, clock: Clock, until: float
+) -> None:
+    first = dict(zip(peers, await asyncio.gather(*(_head(ledger, peer, log) for peer in peers)), strict=True))
+    goal = max((head.next for head in first.values()), default=0)
+    for peer in peers:
+        head = first[peer]
+        while head.next < goal and clock.monotonic() < until:
+            await clock.sleep(_PAUSE)
+            head = await _head(ledger, peer, log)
+        if head.next < goal or not await _same(ledger, peers, peer, log, goal):
+            report.add("peer_differs", peer)
+
+
+async def _same(ledger: LedgerPeers, peers: list[str], peer: str, log: str, end: int) -> bool:
+    """Tell whether a peer holds the anchor before `end` that the first peer holds which reaches so far."""
+    if not end:
+        return True
+    own = await _anchor(ledger, peer, log, end - 1)
+    for other in peers:
+        theirs = own if other == peer else await _anchor(ledger, other, log, end - 1)
+        if theirs is not None:
+            return own == theirs
+    return True
+
+
+async def _logs(ledger: LedgerPeers, peer: str) -> list[str] | None:
+    try:
+        return await ledger.logs_at(peer)
+    except LedgerError:
+        return None
+
+
+async def _head(ledger: LedgerPeers, peer: str, log: str) -> Head:
+    try:
+        return await ledger.head_at(peer, log)
+    except LedgerError:
+        raise _SilentPeer(peer) from None
+
+
+async def _anchor(ledger: LedgerPeers, peer: str, log: str, seq: int) -> Anchor | None:
+    try:
+        return await ledger.find_at(peer, log, seq)
+    except LedgerError:
+        raise _SilentPeer(peer) from None
