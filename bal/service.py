@@ -13,9 +13,9 @@ from bal.core.errors import BalError, Conflict, Malformed, NotFound, Refused, Un
 from bal.core.message import Message, Receipt, Rejection
 from bal.core.names import check_name
 from bal.core.source import Source
-from bal.core.stored import BatchPlace
 from bal.erasing import Erasing
 from bal.granting import Granting
+from bal.lane.backlog import Bound, end_of, first_place
 from bal.lane.ticket import Ticket
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
@@ -303,12 +303,12 @@ class Service:
         return await asyncio.shield(erasure)  # carried out to its end, whether or not its asker waits
 
     async def republish(
-        self, name: str, output: str | None = None, start: Address | None = None
+        self, name: str, output: str | None = None, start: Bound | None = None, end: Bound | None = None
     ) -> dict[str, int]:
         """Hand a source's certified batches to an output again; return how many, by output.
 
-        From where the output has refused the source, which ends its parking, or from the batch of the address `start`
-        on. Without `output`: to all at which it is parked, or with `start` to all it is set to. `NotFound` when nothing
+        From where the output has refused the source, which ends its parking, or from the batch of the address (or the
+        time) `start` on; with `end` only up to that one, beside what is new. Without `output`: to all at which it is parked, or with `start` to all it is set to. `NotFound` when nothing
         is parked and no start given; what the output raises when it refuses or does not answer: it stays parked then.
         """
         async with self._republishing:
@@ -323,10 +323,12 @@ class Service:
             if not outputs:
                 message = "nothing of this source is parked"
                 raise NotFound(message, subject=name, remedy="say from where with --from")
-            place = None if start is None else BatchPlace(start.log, start.seq)
-            return {
-                each: await publishing.republish(each, source, self._erasing.turn, place) for each in outputs
-            }
+            turn = self._erasing.turn
+            place = None if start is None else await first_place(self.store, name, start)
+            if end is None or place is None:
+                return {each: await publishing.republish(each, source, turn, place) for each in outputs}
+            last = await end_of(self.store, end)
+            return {each: await publishing.repeat(each, source, turn, place, last) for each in outputs}
 
     async def status(self) -> dict[str, Any]:
         """Return what there is to say of the service."""

@@ -17,20 +17,31 @@ def register(app: typer.Typer) -> None:
 def republish(
     source: Annotated[str, typer.Option(help="Source whose readings are handed out again.")],
     output: Annotated[
-        str | None, typer.Option(help="To this output only: jsonl, mqtt, mqtt-flat. Else to every one.")
+        str | None,
+        typer.Option(help="To this output only: jsonl, mqtt, mqtt-flat, kafka. Else to every one."),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="Address from whose batch on; else from where an output refused."),
+        typer.Option(
+            "--from",
+            help="Address from whose batch on, or time of certification; else from where an output refused.",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", help="Address up to whose batch, or time; else all up to now."),
     ] = None,
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Hand on, in order, what an output refused and was parked; then the output gets the source again.
 
-    With --from everything from that address on, parked or not. Erased readings stay out.
+    With --from everything from there on, parked or not: new readings wait and come last. With --to only that stretch,
+    once more, while new readings go out beside it. Erased readings stay out.
     """
-    answer = asyncio.run(_republish(home_at(home), {"source": source, "output": output, "start": start}))
+    answer = asyncio.run(
+        _republish(home_at(home), {"source": source, "output": output, "start": start, "end": end})
+    )
     if as_json:
         print_json(answer)
     else:

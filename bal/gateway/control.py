@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from bal.core.address import Address
 from bal.core.errors import Malformed, NotFound, UnknownSource
+from bal.core.instant import read_instant
 from bal.core.message import Form, Message
 from bal.core.names import check_name
 from bal.core.source import Source
@@ -56,11 +57,12 @@ class ErasureAsked(_Asked):
 
 
 class RepublishingAsked(_Asked):
-    """What `POST /republish` takes. `start` is an address; without it what is parked."""
+    """What `POST /republish` takes. `start` and `end` are addresses or times; without `start` what is parked."""
 
     source: str
     output: str | None = None
     start: str | None = None
+    end: str | None = None
 
 
 class SuspensionAsked(_Asked):
@@ -126,9 +128,21 @@ async def erase(asked: ErasureAsked, operations: Service) -> Response:
 @router.post("/republish")
 async def republish(asked: RepublishingAsked, operations: Service) -> Response:
     """Hand certified readings to outputs again; answer once they have them, with the number of batches by output."""
-    start = None if asked.start is None else Address.parse(asked.start)
-    done = await operations.republish(check_name(asked.source, "source name"), asked.output, start)
+    if asked.end is not None and asked.start is None:
+        raise Malformed("what is parked has no end", remedy="say from where with --from, or leave out --to")
+    start, end = _bound(asked.start), _bound(asked.end)
+    done = await operations.republish(check_name(asked.source, "source name"), asked.output, start, end)
     return json_answer({"source": asked.source, "batches": dict(done)})
+
+
+def _bound(text: str | None) -> Address | int | None:
+    """Return an address `log:seq:index`, or the microseconds of an ISO 8601 time."""
+    if text is None:
+        return None
+    try:
+        return Address.parse(text)
+    except Malformed:
+        return read_instant(text)
 
 
 @router.post("/sources")

@@ -36,9 +36,16 @@ class Operations(Protocol):
         ...
 
     async def republish(
-        self, name: str, output: str | None = None, start: Address | None = None
+        self,
+        name: str,
+        output: str | None = None,
+        start: Address | int | None = None,
+        end: Address | int | None = None,
     ) -> Mapping[str, int]:
-        """Hand what was parked, or all from `start` on, to an output again; return how many batches, by output."""
+        """Hand what was parked, or all from `start` on (to `end`), to an output again; return how many batches, by output.
+
+        Bounds are addresses, or times in microseconds UTC.
+        """
         ...
 
     async def status(self) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import structlog
 from bal.core.certified import CertifiedBatch
 from bal.core.errors import Conflict, NotFound, PublishRefused, Unavailable
 from bal.core.source import Source
-from bal.lane.backlog import backlog
+from bal.lane.backlog import End, backlog
 from bal.lane.settings import LaneSettings
 from bal.ports import BatchPlace, BatchRecord, Clock, Parked, Publisher, Store
 
@@ -148,6 +148,37 @@ class Publishing:
                     del self.parked[key]
                     await self._store.unpark(*key)
                     return count
+
+    async def repeat(
+        self, output: str, source: Source, turn: asyncio.Lock, start: BatchPlace, end: End
+    ) -> int:
+        """Hand a stretch of what was handed out before to an output once more, in order; return how many batches.
+
+        From the batch `start` on, up to `end`. New batches go out beside. Nothing is parked by it; `Conflict` when some of the stretch is parked: it has never been handed out.
+        """
+        key = output, source.name
+        publisher = next((each for each in self._publishers if each.name == output), None)
+        await self.load(source.name)
+        if publisher is None:
+            message = "there is no such output"
+            raise NotFound(message, subject=output, remedy="see the source's outputs with `bal sources list`")
+        place = self._place(key) if key in self.parked else None
+        if place is not None and await self._is_within(place, end):
+            message = f"this output refused the source from {place.log}:{place.seq} on"
+            raise Conflict(
+                message, subject=source.name, remedy="republish without --to: what waits comes first"
+            )
+        count = 0
+        async for place in backlog(self._store, source.name, start, self._is_decided, end):
+            async with turn:
+                batch = await self._store.certified_batch(*place)
+                await publisher.publish(batch, frozenset((source.name,)))
+            count += 1
+        return count
+
+    async def _is_within(self, place: BatchPlace, end: End) -> bool:
+        order = {log: position for position, log in enumerate(await self._store.logs())}
+        return end.includes((await self._store.batch(*place)).sealed_at, place, order)
 
     async def _check(self, key: Pair, start: BatchPlace) -> None:
         record = await self._store.batch(*start)

@@ -64,3 +64,22 @@ def test_a_lost_file_is_written_again_without_what_was_erased(tmp_path: Path) ->
     for each in certified(shell):
         (tmp_path / "one.json").write_text(json.dumps(each))
         shell.done("verify", tmp_path / "one.json")
+
+
+def test_a_stretch_is_handed_out_once_more(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home")
+    times = [f"2026-01-31T12:{minute:02}:00Z" for minute in (0, 15, 30, 45)]
+    made = [shell.ingest(documents.one(str(each), time=time))["addresses"] for each, time in enumerate(times)]
+    whole = addresses(shell)
+    for path in (shell.home / "out" / "dso-a").glob("*.jsonl"):
+        path.unlink()
+    (second,), (third,) = made[1:3]
+    words = ("republish", "--source", "dso-a", "--from", second, "--to", third, "--json")
+    assert shell.done(*words).value() == {"source": "dso-a", "batches": {"jsonl": 2}}
+    assert addresses(shell) == [second, third]
+    for path in (shell.home / "out" / "dso-a").glob("*.jsonl"):
+        path.unlink()
+    words = ("republish", "--source", "dso-a", "--from", "2026-01-01", "--to", "2999-01-01", "--json")
+    assert shell.done(*words).value() == {"source": "dso-a", "batches": {"jsonl": 4}}
+    assert addresses(shell) == whole
+    assert shell("republish", "--source", "dso-a", "--to", third).code == 2

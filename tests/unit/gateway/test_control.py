@@ -32,7 +32,7 @@ class RecordedOperations:
         self.taken: list[tuple[Message, bytes]] = []
         self.stopped = False
         self.erased: list[tuple[Address, str, str]] = []
-        self.republished: list[tuple[str, str | None, Address | None]] = []
+        self.republished: list[tuple[str, str | None, Address | int | None, Address | int | None]] = []
 
     def source(self, name: str) -> Source | None:
         return self.sources.get(name)
@@ -61,9 +61,13 @@ class RecordedOperations:
         return Address("bal-1", 7, 0)
 
     async def republish(
-        self, name: str, output: str | None = None, start: Address | None = None
+        self,
+        name: str,
+        output: str | None = None,
+        start: Address | int | None = None,
+        end: Address | int | None = None,
     ) -> Mapping[str, int]:
-        self.republished.append((name, output, start))
+        self.republished.append((name, output, start, end))
         return {"jsonl": 3}
 
     async def status(self) -> Mapping[str, Any]:
@@ -233,14 +237,19 @@ async def test_republishing(control: Control) -> None:
     assert response.json() == {"source": "dso-a", "batches": {"jsonl": 3}}
     asked = {"source": "dso-a", "output": "mqtt", "start": "bal-1:4:0"}
     assert (await control.http.post("/republish", json=asked)).status_code == 200
+    stretch = {**asked, "start": "2026-01-31T12:00:00+01:00", "end": "bal-1:9:0"}
+    assert (await control.http.post("/republish", json=stretch)).status_code == 200
     assert control.operations.republished == [
-        ("dso-a", None, None),
-        ("dso-a", "mqtt", Address("bal-1", 4, 0)),
+        ("dso-a", None, None, None),
+        ("dso-a", "mqtt", Address("bal-1", 4, 0), None),
+        ("dso-a", "mqtt", 1_769_857_200_000_000, Address("bal-1", 9, 0)),
     ]
     for wrong, status in (
         ({}, 422),
         ({"source": "A B"}, 400),
         ({**asked, "start": "yesterday"}, 400),
+        ({**asked, "end": "2026-01-31T12:00:00"}, 400),  # a time without an offset
+        ({"source": "dso-a", "end": "bal-1:9:0"}, 400),
         ({**asked, "more": 1}, 422),
     ):
         assert_problem(await control.http.post("/republish", json=wrong), status)

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from bal.core.address import Address
 from bal.core.certified import CertifiedBatch
 from bal.core.errors import Conflict, NotFound, NotYetAnchored, PublishRefused, StoreFailed, Unavailable
 from bal.core.source import Lane, Source
 from bal.core.stored import BatchPlace
+from bal.lane.backlog import End, end_of, first_place
 from bal.lane.publishing import Publishing
 from bal.pipeline import LaneWorker
 from tests.unit.lane.bench import Bench
@@ -258,6 +260,59 @@ async def test_over_a_closed_log_into_the_one_that_follows(bench: Bench, start: 
         output(bench).given.clear()
         assert await republish(worker.publishing, start) == 4
     assert output(bench).of("dso-a") == [*batches(0, 1), *batches(0, 1, log="bal-1-2")]
+
+
+async def repeat(publishing: Publishing, start: BatchPlace, end: End) -> int:
+    return await publishing.repeat("jsonl", SOURCE, asyncio.Lock(), start, end)
+
+
+async def test_a_stretch_goes_out_once_more_and_parks_nothing(bench: Bench) -> None:
+    async with bench.running() as worker:
+        for value in "1234":
+            bench.clock.time += 1_000_000
+            await send(worker, value)
+        sealed = [(await bench.store.batch("bal-1", number)).sealed_at for number in range(8)]
+        output(bench).given.clear()
+        start = await first_place(bench.store, "dso-a", sealed[1] + 1)
+        assert start == BatchPlace("bal-1", 2)
+        end = await end_of(bench.store, Address("bal-1", 5, 0))
+        assert await repeat(worker.publishing, start, end) == 2
+        assert output(bench).of("dso-a") == batches(2, 4)
+        assert output(bench).of("dso-b") == []
+        assert await repeat(worker.publishing, BatchPlace("bal-1", 0), End(sealed[-1])) == 4
+        assert await bench.store.parked() == []
+        await send(worker, "5")
+        assert output(bench).of("dso-a") == batches(2, 4, 0, 2, 4, 6, 8)
+        with pytest.raises(NotFound):
+            await first_place(bench.store, "dso-a", sealed[-1] + 10**12)
+
+
+async def test_a_stretch_of_what_was_never_handed_out_is_no_repetition(bench: Bench) -> None:
+    async with bench.running() as worker:
+        await send(worker, "1")
+        output(bench).refuses.add("dso-a")
+        await send(worker, "2", "3")
+        output(bench).refuses.clear()
+        output(bench).given.clear()
+        before, last = [await end_of(bench.store, Address("bal-1", seq, 0)) for seq in (1, 5)]
+        with pytest.raises(Conflict, match="refused the source from bal-1:2 on"):
+            await repeat(worker.publishing, BatchPlace("bal-1", 0), last)
+        assert await repeat(worker.publishing, BatchPlace("bal-1", 0), before) == 1
+        assert output(bench).of("dso-a") == batches(0)
+        assert await republish(worker.publishing) == 2
+        assert output(bench).of("dso-a") == batches(0, 2, 4)
+
+
+async def test_a_repetition_that_is_refused_is_told_and_leaves_all_as_it_was(bench: Bench) -> None:
+    async with bench.running() as worker:
+        await send(worker, "1", "2")
+        output(bench).refuses.add("dso-a")
+        end = await end_of(bench.store, Address("bal-1", 3, 0))
+        with pytest.raises(PublishRefused):
+            await repeat(worker.publishing, BatchPlace("bal-1", 0), end)
+        assert await bench.store.parked() == []
+        with pytest.raises(NotFound):
+            await worker.publishing.repeat("kafka", SOURCE, asyncio.Lock(), BatchPlace("bal-1", 0), end)
 
 
 async def test_a_worker_that_follows_goes_on_with_the_same_parkings(bench: Bench) -> None:
