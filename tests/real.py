@@ -101,8 +101,8 @@ class Real:
         """Return why a server can't be started here; empty when it can."""
         try:
             server = server_of(name)
-        except ImportError as error:
-            return f"{name}: {error}"
+        except BalError as error:
+            return error.diagnostics()
         lacks = "; ".join(f"{each.what} is missing: {each.remedy}" for each in server.missing())
         if lacks:
             return f"{name}: {lacks}"

@@ -39,6 +39,15 @@ OnlyOption = Annotated[
 ]
 
 
+@app.callback()
+def _quiet() -> None:
+    # While a server comes up its drivers complain of every attempt.
+    from bal.config import LogSettings
+    from bal.log import configure
+
+    configure(LogSettings(level="error", form="auto"))
+
+
 @app.command("install")
 def install(directory: DirOption = None, only: OnlyOption = None, as_json: JsonOption = False) -> None:
     """Download and build what is not in the cache yet; says first what that is. Needs no root."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Final, cast
 
-from bal.core.errors import NotFound
+from bal.core.errors import Misconfigured, NotFound
 from bal.stack.server import Server
 
 SERVERS: Final = {
@@ -17,13 +17,18 @@ SERVERS: Final = {
 
 
 def server(name: str) -> Server:
-    """Return a server by its name. Raises `NotFound`."""
+    """Return a server by its name. Raises `NotFound`, `Misconfigured` where a library it needs is not installed."""
     try:
         module, noun = SERVERS[name]
     except KeyError:
         message = "a stack has no such server"
         raise NotFound(message, subject=name, remedy=f"choose among {', '.join(SERVERS)}") from None
-    return cast("Server", getattr(import_module(module), noun)())
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        message = f"the Python library {error.name} is not installed"
+        raise Misconfigured(message, subject=name, remedy="pip install 'bal[stack]'") from error
+    return cast("Server", getattr(found, noun)())
 
 
 def servers(names: Iterable[str] = ()) -> list[Server]:

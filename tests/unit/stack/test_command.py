@@ -29,6 +29,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layout]:
     monkeypatch.setenv("BAL_STACK", str(layout.path))
     known = {name: (fakes.__name__, name.title()) for name in ("one", "two")}
     monkeypatch.setattr(servers, "SERVERS", known)
+    monkeypatch.setattr("bal.log.configure", lambda _settings: None)  # would outlive the test
     yield layout
     left.end([process.pid for process in left.named(layout) if process.pid])
 

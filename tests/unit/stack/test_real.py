@@ -56,7 +56,7 @@ def test_a_server_is_started_when_asked_for_and_once(servers_of_this_session: Re
     [
         ("lacking", "JDK 17 is missing: install a JDK 17"),
         ("one", "one is not installed: bal stack install --only one"),
-        ("absent", "No module named"),
+        ("absent", "absent: the Python library bal.stack.no_such_module is not installed"),
     ],
 )
 def test_what_is_missing_is_a_skip_with_its_reason_and_in_ci_a_failure(
