@@ -1,0 +1,91 @@
+"""The real network, and members of it who call the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+
+from bal.fabric import (
+    Contract,
+    Deadlines,
+    Endorsers,
+    Endpoint,
+    Gateway,
+    Identity,
+    connect,
+    private_key_signer,
+)
+from bal.stack.fabric.network import Network
+from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ORGANISATIONS, organisation
+from bal.stack.process import Process
+from bal.stack.server import Guest
+from tests.real import Real
+
+ENDORSERS = Endorsers(tuple(each.msp for each in ORGANISATIONS), 2)
+DEADLINES = Deadlines(evaluate=10.0, endorse=20.0, submit=20.0, commit_status=40.0)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The network of this session."""
+
+    real: Real
+
+    @property
+    def network(self) -> Network:
+        """Return the network."""
+        return Network(self.real.layout, self.real.ports("fabric"))
+
+    def process(self, owner: str, server: str) -> Process:
+        """Return a process of an organisation."""
+        return self.network.process(organisation(owner), server)
+
+    def settings(self, name: str = "tests", owner: str = "dso") -> dict[str, Any]:
+        """Return the settings of a guest."""
+        return dict(self.real.admit("fabric", Guest(name, owner))["fabric"])
+
+    @asynccontextmanager
+    async def contract(
+        self, name: str = "tests", owner: str = "dso", *, admin: bool = False, gateways: int = 3
+    ) -> AsyncIterator[Contract]:
+        """Yield the contract as a guest calls it, its own organisation's gateway first."""
+        settings = await asyncio.to_thread(self.settings, name, owner)
+        async with connected(settings, admin=admin, gateways=gateways) as gateway:
+            yield gateway.network(CHANNEL).contract(CHAINCODE)
+
+
+def connected(settings: dict[str, Any], *, admin: bool = False, gateways: int = 3) -> Gateway:
+    """Return a gateway for what the settings say."""
+    role = "admin_" if admin else ""
+    return connect(
+        identity=Identity.from_pem(settings["msp"], Path(settings[f"{role}certificate"]).read_bytes()),
+        signer=private_key_signer(Path(settings[f"{role}key"]).read_bytes()),
+        endpoints=endpoints(settings["gateways"][:gateways]),
+        deadlines=DEADLINES,
+        endorsers=ENDORSERS,
+    )
+
+
+def endpoints(gateways: Sequence[dict[str, str]]) -> list[Endpoint]:
+    """Return where gateways are."""
+    return [Endpoint(each["address"], Path(each["ca"]).read_bytes()) for each in gateways]
+
+
+@pytest.fixture
+def ledger(real: Real) -> Ledger:
+    """Return the network, running."""
+    real("fabric")
+    return Ledger(real)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Return what begins the names of a test: the ledger is shared and forgets nothing."""
+    return f"t{token_hex(4)}"
