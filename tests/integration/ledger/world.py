@@ -14,12 +14,20 @@ from bal.bootstrap.fabric import fabric_access
 from bal.config import FabricSettings
 from bal.core.errors import LedgerOutcomeUnknown
 from bal.stack.server import Guest
+from chaincode.anchor import Anchor
 from tests.real import Real
+from tests.unit.anchor.embedded.home import chain
 
 
 def access(real: Real, name: str, organisation: str) -> FabricAccess:
     """Return the access of a guest, admitted on first use."""
     settings = real.admit("fabric", Guest(name, organisation))
+    return fabric_access(FabricSettings.model_validate(settings["fabric"]))
+
+
+def auditor(real: Real, name: str, organisation: str) -> FabricAccess:
+    """Return the access of a guest that is a client and no administrator."""
+    settings = real.admit("fabric", Guest(name, organisation, audits="behaviour-dso"))
     return fabric_access(FabricSettings.model_validate(settings["fabric"]))
 
 
@@ -41,6 +49,10 @@ class RealFabricWorld:
         self.operator, self.other, self.regulator = [
             await FabricLedger.connect(each) for each in self._access
         ]
+
+    def chain(self, count: int, **which: Any) -> list[Anchor]:
+        """Return anchors of this test's first log over its first source."""
+        return chain(count, log=f"{self.prefix}bal-1", source=f"{self.prefix}dso-a", **which)
 
     def lose_outcome(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def lost(*args: Any, **more: Any) -> None:
