@@ -44,6 +44,7 @@ def _register() -> None:
         simulate,
         sources,
         stack,
+        subscribers,
         users,
         verify,
     )
@@ -52,7 +53,7 @@ def _register() -> None:
         verb.register(app)
     for verb in (bench, doctor):
         verb.register(app)
-    for group in (anchors, sources, clients, users, pki, keys, config, simulate, stack):
+    for group in (anchors, sources, subscribers, clients, users, pki, keys, config, simulate, stack):
         app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

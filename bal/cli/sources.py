@@ -29,7 +29,7 @@ def add(  # noqa: PLR0917 - one parameter an option
         list[str] | None, typer.Option(help="Identity that may subscribe to its certified topics.")
     ] = None,
     output: Annotated[
-        list[str] | None, typer.Option(help="jsonl, mqtt, mqtt-flat; may be given several times.")
+        list[str] | None, typer.Option(help="jsonl, mqtt, mqtt-flat, kafka; may be given several times.")
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="JSON file with its quality rules.")] = None,
     topics: Annotated[

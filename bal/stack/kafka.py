@@ -11,7 +11,7 @@ from typing import Final
 
 from bal.core.errors import BalError, Unavailable
 from bal.durable import PUBLIC, SECRET, make_directory, write_file
-from bal.publish.kafka.access import librdkafka
+from bal.publish.kafka.access import client_properties, librdkafka
 from bal.publish.kafka.probe import round_trip
 from bal.publish.kafka.rights import KafkaAdministrator
 from bal.publish.kafka.topics import HEALTH, read_families
@@ -240,15 +240,6 @@ def tool(layout: Layout) -> Sequence[str | Path]:
         f"-Dlog4j2.configurationFile={configuration}",
         "-cp",
         f"{tool_jars(layout)}/*",
-    )
-
-
-def client_properties(ca: Path, keystore: Path) -> str:
-    """Return a properties file for Kafka's own tools and other Java clients. `keystore` holds key and certificate."""
-    return (
-        "security.protocol=SSL\n"
-        f"ssl.truststore.type=PEM\nssl.truststore.location={ca}\n"
-        f"ssl.keystore.type=PEM\nssl.keystore.location={keystore}\n"
     )
 
 

@@ -68,6 +68,18 @@ def librdkafka(servers: tuple[str, ...], ca: Path, certificate: Path, key: Path)
     }
 
 
+def client_properties(ca: Path | str, keystore: Path | str, group: str = "") -> str:
+    """Return a properties file for Kafka's own tools and other Java clients. `keystore` holds key and certificate.
+
+    Source: Kafka documentation, 7.2, Configuring Kafka Clients; KIP-651 for PEM.
+    """
+    return (
+        "security.protocol=SSL\n"
+        f"ssl.truststore.type=PEM\nssl.truststore.location={ca}\n"
+        f"ssl.keystore.type=PEM\nssl.keystore.location={keystore}\n"
+    ) + (f"group.id={group}\n" if group else "")
+
+
 def library(name: str) -> Any:
     """Return an optional library. `Misconfigured` where it is not installed."""
     try:

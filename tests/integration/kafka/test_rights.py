@@ -14,8 +14,9 @@ from bal.core.errors import Conflict, PublishRefused
 from bal.core.source import Grant
 from bal.pki import Authority
 from bal.publish.kafka import KafkaAccess, KafkaTopics, certified_topic, granted_topic
+from bal.publish.kafka.access import client_properties
 from bal.stack.authority import authority
-from bal.stack.kafka import client_properties, tool
+from bal.stack.kafka import tool
 from tests.integration.kafka.conftest import Subscriber, batch_of, point, publishing, source
 from tests.real import Real
 from tests.streams import Topics, access

@@ -1,0 +1,89 @@
+"""`bal subscribers`: certificate and rights come and go together; what is narrower than a source stays narrow."""
+
+import json
+from pathlib import Path
+
+from bal.core.ownership import Ownership
+from bal.core.source import Source
+from tests.e2e import documents
+from tests.e2e.command import Shell
+
+
+def rights(shell: Shell) -> Ownership:
+    return Ownership(
+        [Source.model_validate(each) for each in shell.done("sources", "list", "--json").values()]
+    )
+
+
+def test_a_subscriber_comes_is_seen_and_goes(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home")
+    shell.done("sources", "add", "dso-a", "--output", "jsonl", "--output", "mqtt", "--output", "mqtt-flat")
+    shell.done("sources", "add", "dso-b", "--output", "mqtt")
+    made = shell.done("subscribers", "add", "market-1", "--source", "dso-a", "--json").value()
+    assert made["mqtt"] == ["bal/dso-a/certified/+", "bal/dso-a/readings/+"]
+    assert made["kafka"] == []
+    folder = Path(made["folder"])
+    assert {path.name for path in folder.iterdir()} == {
+        *("ca.crt", "market-1.crt", "market-1.key", "market-1.pem", "kafka.properties")
+    }
+    assert all((folder / name).stat().st_mode & 0o077 == 0 for name in ("market-1.key", "market-1.pem"))
+    first = (folder / "market-1.crt").read_bytes()
+    shell.done("subscribers", "add", "market-1", "--source", "dso-b")
+    assert (folder / "market-1.crt").read_bytes() == first, "one certificate, whatever it reads"
+    listed = shell.done("subscribers", "list", "--json").values()
+    assert [(each["name"], each["source"], each["points"], each["certificate"]) for each in listed] == [
+        ("market-1", "dso-a", None, "valid"),
+        ("market-1", "dso-b", None, "valid"),
+    ]
+    assert rights(shell).rights_of("market-1").may_subscribe("bal/dso-a/certified/+")
+
+    shell.done("subscribers", "remove", "market-1", "--source", "dso-b")
+    assert not rights(shell).rights_of("market-1").may_subscribe("bal/dso-b/certified/+")
+    gone = shell.done("subscribers", "remove", "market-1", "--json").value()
+    assert (gone["sources"], len(gone["revoked"])) == (["dso-a"], 1)
+    assert shell.done("subscribers", "list", "--json").values() == []
+    (certificate,) = [e for e in shell.done("pki", "list", "--json").values() if e["name"] == "market-1"]
+    assert certificate["revoked_at"] is not None
+    again = shell("subscribers", "remove", "market-1", "--json")
+    assert (again.code, again.problem()["type"]) == (2, "urn:bal:problem:not-found")
+
+
+def test_a_subscriber_of_one_meter_reads_that_one(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home")
+    shell.ingest(documents.document(documents.meter("DE-METER-1", documents.reading())))
+    shell.done("sources", "add", "dso-a", "--output", "mqtt")
+    (point,) = {each["point"] for each in shell.readings()}
+    made = shell.done("subscribers", "add", "home-1", "--source", "dso-a", "--meter", "DE-METER-1", "--json")
+    assert made.value()["points"] >= 1
+    own = rights(shell).rights_of("home-1")
+    assert own.may_subscribe(f"bal/dso-a/certified/{point}")
+    assert own.may_subscribe(f"bal/dso-a/readings/{point}")
+    assert not own.may_subscribe("bal/dso-a/certified/+")
+    assert not own.may_subscribe(f"bal/dso-a/certified/{'a' * 26}")
+    more = shell.done("subscribers", "add", "home-1", "--source", "dso-a", "--point", "a" * 26, "--json")
+    assert more.value()["points"] == 1
+    assert rights(shell).rights_of("home-1").may_subscribe(f"bal/dso-a/certified/{'a' * 26}")
+    assert rights(shell).rights_of("home-1").may_subscribe(f"bal/dso-a/certified/{point}"), (
+        "added, not replaced"
+    )
+    wrong = shell("subscribers", "add", "home-2", "--source", "dso-a", "--point", "DE-METER-1", "--json")
+    assert wrong.code != 0
+    assert "DE-METER-1" not in wrong.err
+
+
+def test_who_sends_is_no_subscriber_and_keeps_its_certificate(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home")
+    shell.done("sources", "add", "dso-a", "--identity", "gateway-7", "--reader", "gateway-7")
+    shell.done("pki", "issue", "gateway-7")
+    for name in ("dso-a", "gateway-7", "bal"):
+        refused = shell("subscribers", "add", name, "--source", "dso-a", "--json")
+        assert (refused.code, refused.problem()["type"]) == (2, "urn:bal:problem:conflict"), name
+    gone = shell.done("subscribers", "remove", "gateway-7", "--json").value()
+    assert gone == {"name": "gateway-7", "sources": ["dso-a"], "revoked": []}
+    told = shell("subscribers", "add", "market-1", "--source", "dso-a")
+    assert (told.code, told.err) == (
+        0,
+        "nothing of dso-a goes out yet: bal sources add dso-a --output kafka\n",
+    )
+    unknown = shell("subscribers", "add", "market-1", "--source", "dso-z", "--json")
+    assert json.loads(unknown.err)["type"] == "urn:bal:problem:unknown-source"
