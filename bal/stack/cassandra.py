@@ -4,10 +4,11 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from bal.core.errors import BalError, Misconfigured, StoreUnavailable, Unavailable
 from bal.durable import PUBLIC, SECRET, make_directory, write_file
@@ -32,6 +33,7 @@ _SYNC: Final = {
     "batch": "commitlog_sync: batch",
     "group": "commitlog_sync: group\ncommitlog_sync_group_window: 10ms",
 }
+T = TypeVar("T")
 _JARS: Final = 100
 _DISK_MEGABYTES: Final = 600
 _MEMORY_MEGABYTES: Final = 1600
@@ -43,15 +45,16 @@ _POLL_SECONDS: Final = 0.2
 class Cassandra:
     """The Shared Customer Database's server of a stack.
 
-    `sync` is when a write is acknowledged: `periodic` at once, `group` or `batch` once it is on disk. `heap` is the JVM's,
-    such as `512m`. Both count from the next start of the process on.
+    `sync` is when a write is acknowledged: `batch` and `group` once it is on disk; `periodic` at once, and one node that is
+    killed then loses what came in the last tenth of a second (docs/adr/0037). `heap` is the JVM's, such as `512m`. Both
+    count from the next start of the process on.
     """
 
     name = "cassandra"
     downloads = f"Cassandra {VERSION} by Maven, 69 MB"
 
     def __init__(self, sync: str = "", heap: str = "") -> None:
-        self.sync = sync or os.environ.get(SYNC_VARIABLE) or "periodic"
+        self.sync = sync or os.environ.get(SYNC_VARIABLE) or "batch"
         self.heap = heap or os.environ.get(HEAP_VARIABLE) or "1g"
         if self.sync not in _SYNC:
             message = "there is no such way to write the commit log"
@@ -126,7 +129,7 @@ class Cassandra:
         if not layout.pki.exists():
             message = "Cassandra was never started here"
             raise Unavailable(message, subject=self.name, remedy="run `bal stack up`")
-        asyncio.run(health(layout, ports))
+        _finish(health(layout, ports))
         return "wrote a row and read it"
 
     def facts(self, layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
@@ -143,7 +146,7 @@ class Cassandra:
 
     def admit(self, layout: Layout, ports: Mapping[str, int], guest: Guest) -> dict[str, object]:
         """Give a BAL its keyspace with all tables and a role that writes it; an auditor one that reads the audited one."""
-        return asyncio.run(admitted(layout, ports, guest))
+        return _finish(admitted(layout, ports, guest))
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop the node."""
@@ -157,7 +160,7 @@ class Cassandra:
             try:
                 with socket.create_connection((HOST, ports["cassandra"]), timeout=1.0):
                     pass
-                asyncio.run(prepared(layout, ports))
+                _finish(prepared(layout, ports))
             except (OSError, StoreUnavailable, Misconfigured) as error:
                 # Misconfigured: the role that Cassandra comes with is made a moment after the port is open.
                 if process.pid is None or time.monotonic() > end:
@@ -195,3 +198,9 @@ class Cassandra:
 def jars(layout: Layout) -> Path:
     """Return the folder of the server's jars."""
     return layout.cache / "cassandra" / VERSION / "lib"
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return what comes of `work`, also for a caller on whose thread a loop runs."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,7 +1,8 @@
 """A connection to Cassandra for asyncio: cassandra-driver works on its own thread, the loop never waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any, Self, TypeAlias
 
 from cassandra import ConsistencyLevel
@@ -64,15 +65,18 @@ class Session:
         """Return all rows; for answers known to be short."""
         return [row async for page in self.pages(cql, values) for row in page]
 
-    async def rows(self, cql: str, values: Values = (), *, page: int = PAGE_ROWS) -> AsyncIterator[Row]:
+    async def rows(
+        self, cql: str, values: Values = (), *, page: int = PAGE_ROWS
+    ) -> AsyncGenerator[Row, None]:
         """Yield rows, `page` at a time from the server."""
-        async for each in self.pages(cql, values, page=page):
-            for row in each:
-                yield row
+        async with aclosing(self.pages(cql, values, page=page)) as pages:
+            async for each in pages:
+                for row in each:
+                    yield row
 
     async def pages(
         self, cql: str, values: Values = (), *, page: int = PAGE_ROWS
-    ) -> AsyncIterator[list[Row]]:
+    ) -> AsyncGenerator[list[Row], None]:
         """Yield pages of rows; the next one is on its way while one is worked on."""
         statement = (await self.prepare(cql)).bind(values)
         statement.is_idempotent = True

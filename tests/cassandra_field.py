@@ -1,0 +1,40 @@
+"""The real Cassandra as tests use it: accesses of guests, of the administrator, of people without rights."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bal.stack.cassandra_guests import administrator
+from bal.stack.server import Guest
+from bal.store.cassandra.access import CassandraAccess
+from bal.store.cassandra.session import Session
+from tests.real import Real
+
+_PATHS = ("password_file", "ca", "certificate", "key")
+
+
+def admitted(real: Real, name: str, *, audits: str = "") -> CassandraAccess:
+    """Return the access of a BAL, or of an auditor of one."""
+    settings: dict[str, Any] = real.admit("cassandra", Guest(name, "dso", audits))["cassandra"]
+    values = {each.name: settings[each.name] for each in fields(CassandraAccess) if each.name in settings}
+    values |= {each: Path(values[each]) for each in _PATHS} | {"hosts": tuple(values["hosts"])}
+    return CassandraAccess(**values)
+
+
+def admin(real: Real) -> CassandraAccess:
+    """Return the access of the administrator, on no keyspace."""
+    return administrator(real.layout, real.ports("cassandra"))
+
+
+@asynccontextmanager
+async def connected(access: CassandraAccess) -> AsyncIterator[Session]:
+    """Yield a session and close it."""
+    session = await Session.connect(access)
+    try:
+        yield session
+    finally:
+        await session.close()
