@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from bal.core.errors import Misconfigured
 from bal.core.names import is_name
+from bal.core.source import Output
 from bal.lane.settings import LaneSettings
 
 HOME_VARIABLE = "BAL_HOME"
@@ -189,6 +190,9 @@ class Settings(BaseSettings):
     )
     ledger: str = Field(
         "embedded", pattern="^(embedded|fabric)$", description="The ledger: `embedded` or `fabric`."
+    )
+    outputs: tuple[Output, ...] = Field(
+        ("jsonl",), description="Outputs of a source that is registered without naming any."
     )
     lane: LaneSettings = Field(default_factory=LaneSettings)
     cassandra: CassandraSettings = Field(default_factory=CassandraSettings)

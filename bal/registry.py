@@ -5,13 +5,14 @@ from contextlib import contextmanager
 
 from bal.core.errors import Refused, UnknownSource
 from bal.core.ownership import Ownership
-from bal.core.source import Source
+from bal.core.source import Output, Source
 
 
 class Registry:
     """Registrations by name, and the ownership that follows from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: tuple[Output, ...] = ("jsonl",)) -> None:
+        self._outputs = outputs
         self._sources: dict[str, Source] = {}
         self._ownership = Ownership(())
         self._moving: set[str] = set()
@@ -25,6 +26,10 @@ class Registry:
     def check(self, source: Source) -> None:
         """Raise `Conflict` when `source` would not fit beside the others."""
         Ownership([*(other for other in self._sources.values() if other.name != source.name), source])
+
+    def new(self, name: str, lane: str) -> Source:
+        """Return the registration of a source of which nothing else is given; it is not in force yet."""
+        return Source(name=name, lane=lane, outputs=self._outputs)
 
     def all(self) -> Mapping[str, Source]:
         """Return every registration in force, by name."""

@@ -216,9 +216,9 @@ class Service:
         """Return the registration in force of a source, None where there is none."""
         return self.registry.all().get(name)
 
-    def default_lane(self) -> str:
-        """Return the lane of sources that are registered without one."""
-        return next(iter(self.pipeline.lanes))
+    def new_source(self, name: str) -> Source:
+        """Return the registration of a source of which nothing but its name is given."""
+        return self.registry.new(name, next(iter(self.pipeline.lanes)))
 
     async def stop(self) -> None:
         """Ask whoever runs the service to end it; returns at once."""

@@ -74,7 +74,7 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
     stack.push_async_callback(normaliser.close)
     files, events = JsonLines(home.out), EventStream()
     publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat")]
-    metrics, registry = Metrics(), Registry()
+    metrics, registry = Metrics(), Registry(settings.outputs)
     registry.replace(await store.sources())
     rights = _rights(settings.mqtt)
     places: list[Grants] = [] if rights is None else [rights]

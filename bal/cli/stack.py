@@ -191,7 +191,9 @@ def connect(
         raise Malformed(message, subject=organisation, remedy="choose dso, market or regulator")
     settings = stack.admit(Guest(name, organisation, auditor_of))
     if not auditor_of:
-        settings = {"pki": {"path": str(stack.layout.pki)}, **settings}
+        # On one ledger no two BALs may call a log the same.
+        own = {"lanes": [f"{name[:40]}-1"], "outputs": ["kafka"] if "kafka" in settings else ["jsonl"]}
+        settings = {**own, "pki": {"path": str(stack.layout.pki)}, **settings}
     path = _write_settings(home_at(home).create().path, settings)
     print_json({"settings": str(path)}) if as_json else typer.echo(
         f"wrote {path}; see it with `bal config show`"

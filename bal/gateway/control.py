@@ -97,7 +97,7 @@ async def ingest(
         if not create_source:
             remedy = "register it, or use --create-source"
             raise UnknownSource("this source is not registered", subject=source, remedy=remedy)
-        await operations.register_source(Source(name=source, lane=operations.default_lane()))
+        await operations.register_source(operations.new_source(source))
     body = await receive(
         _chunks(request), Receiver(packing="detect", cap=None, directory=request.app.state.spool)
     )
@@ -154,7 +154,7 @@ async def register_source(asked: dict[str, Any], operations: Service) -> Respons
             "the service itself sets this", remedy=f"leave out {', '.join(sorted(_SET_BY_SERVICE))}"
         )
     before = operations.source(name)
-    known = {"lane": operations.default_lane()} if before is None else before.model_dump()
+    known = (before or operations.new_source(name)).model_dump()
     source = await operations.register_source(Source.model_validate({**known, **asked}))
     return json_answer(source.model_dump(mode="json"))
 

@@ -15,8 +15,8 @@ class Operations(Protocol):
         """Return the registration in force of a source, None where there is none."""
         ...
 
-    def default_lane(self) -> str:
-        """Return the lane of sources that are registered without one."""
+    def new_source(self, name: str) -> Source:
+        """Return the registration of a source of which nothing but its name is given."""
         ...
 
     async def ingest(self, message: Message) -> Receipt:

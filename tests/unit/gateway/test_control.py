@@ -37,8 +37,8 @@ class RecordedOperations:
     def source(self, name: str) -> Source | None:
         return self.sources.get(name)
 
-    def default_lane(self) -> str:
-        return "bal-1"
+    def new_source(self, name: str) -> Source:
+        return Source(name=name, lane="bal-1")
 
     async def ingest(self, message: Message) -> Receipt:
         content = message.body if isinstance(message.body, bytes) else message.body().read()
