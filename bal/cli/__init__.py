@@ -41,6 +41,7 @@ def _register() -> None:
         rejections,
         republish,
         run,
+        scd,
         simulate,
         sources,
         stack,
@@ -53,7 +54,7 @@ def _register() -> None:
         verb.register(app)
     for verb in (bench, doctor):
         verb.register(app)
-    for group in (anchors, sources, subscribers, clients, users, pki, keys, config, simulate, stack):
+    for group in (anchors, sources, subscribers, clients, users, pki, keys, config, scd, simulate, stack):
         app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
