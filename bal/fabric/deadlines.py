@@ -9,7 +9,8 @@ class Deadlines:
 
     evaluate: float = 5.0
     endorse: float = 15.0
-    submit: float = 5.0
+    submit: float = 15.0
+    """Orderers that lost their leader elect another within seconds."""
     commit_status: float = 60.0
     events: float = 60.0
     """How long a stream of events goes on trying when no gateway answers."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
@@ -77,6 +78,8 @@ class Events(Generic[T]):
         self._closing.set()
         if self._stream is not None:
             self._stream.cancel()
+        with suppress(RuntimeError):  # somebody waits for the next event; that wait ends by itself now
+            await self._events.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,16 +93,17 @@ class Events(Generic[T]):
     def _ended(self) -> bool:
         return self._closing.is_set() or self._session.failover.closed
 
-    async def _follow(self) -> AsyncIterator[T]:
+    async def _follow(self) -> AsyncGenerator[T, None]:
         pause = _FIRST_PAUSE
         while not self._ended:
             for link in self._session.failover.preferred():
                 began = time.monotonic()
                 try:
-                    async for event in self._from(link):
-                        self._failing_since = None
-                        pause = _FIRST_PAUSE
-                        yield event
+                    async with aclosing(self._from(link)) as events:
+                        async for event in events:
+                            self._failing_since = None
+                            pause = _FIRST_PAUSE
+                            yield event
                     failure = CallFailed("UNAVAILABLE", "the stream ended", answered=False, sent=True)
                 except CallFailed as error:
                     failure = error
@@ -112,17 +116,18 @@ class Events(Generic[T]):
             await self._rest(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _from(self, link: Link) -> AsyncIterator[T]:
+    async def _from(self, link: Link) -> AsyncGenerator[T, None]:
         if not self._signature:
             self._signature = await self._session.signing.sign(self._feed.message)
         stream = self._stream = link.stream(self._feed.method, self._feed.signed(self._signature))
-        async for response in stream.responses():
-            link.backoff.worked()
-            for event, after in self._feed.read(response):
-                self._moved = after
-                yield event
-                if self._ended:
-                    return
+        async with aclosing(stream.responses()) as responses:
+            async for response in responses:
+                link.backoff.worked()
+                for event, after in self._feed.read(response):
+                    self._moved = after
+                    yield event
+                    if self._ended:
+                        return
 
     async def _renew(self, failure: CallFailed) -> None:
         """Make the request one for what was not delivered yet.

@@ -6,9 +6,10 @@ reads. What is tried in which order, and what is known after it failed, is told 
 
 import asyncio
 import logging
+import math
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from bal.fabric import wire
@@ -39,6 +40,8 @@ _CONTRACT: Final = "chaincode response "
 """How Fabric's gateway begins what a contract itself answered (apiutils.go); what a peer says comes without."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+_LONGEST_WAIT: Final = 5.0
+"""How long one gateway is waited for to tell of a commit, where there are others: it may hang, or be behind."""
 
 E = TypeVar("E", bound=GatewayError)
 Way = tuple[Link, tuple[str, ...]]
@@ -96,6 +99,8 @@ class Failover:
                 attempts.note(link, group, failure)
                 failed.update(detail.msp_id for detail in failure.details)
                 kind = _kind(failure)
+                if kind is not EndorseError:
+                    self._way(link, group).worked()
                 if kind is not EndorseError or failure.code not in _ELSEWHERE:
                     raise self._error(kind, attempts, request.transaction_id) from None
                 if failure.answered:
@@ -113,14 +118,8 @@ class Failover:
         Raises SubmitError, whose outcome tells whether it may have been submitted all the same.
         """
         attempts = Attempts(seconds)
-        async for link, share in self._rounds(attempts):
-            try:
-                await self._call(link, "Submit", request, share)
-                return
-            except CallFailed as failure:
-                attempts.note(link, (), failure)
-                if failure.code not in _GONE:
-                    break
+        if await self._repeat("Submit", request, attempts, _GONE) is not None:
+            return
         said = attempts.telling()
         raise SubmitError(
             said.message,
@@ -137,20 +136,12 @@ class Failover:
         Raises CommitStatusError.
         """
         attempts = Attempts(seconds)
-        again = True
-        async for link, share in self._rounds(attempts):
-            try:
-                response = await self._call(link, "CommitStatus", request, share)
-            except CallFailed as failure:
-                attempts.note(link, (), failure)
-                if failure.code not in _GONE | {"ABORTED"}:
-                    break
-                continue
+        response = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
+        if response is not None and response.result == wire.DUPLICATE_TXID:
             # Submitted twice, an id is in two places: valid where it stands first. A peer that is asked anew
             # answers from its index, which has the first.
-            if response.result == wire.DUPLICATE_TXID and again:
-                again = False
-                continue
+            response = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
+        if response is not None:
             return int(response.result), int(response.block_number)
         raise self._error(CommitStatusError, attempts, transaction_id)
 
@@ -171,7 +162,9 @@ class Failover:
         try:
             response = await link.call(method, request, seconds)
         except CallFailed as failure:
-            if not failure.answered and not self.closed:
+            # A commit that takes long is no fault of the gateway that waits for it.
+            waited = method == "CommitStatus" and failure.code == "DEADLINE_EXCEEDED"
+            if not failure.answered and not waited and not self.closed:
                 if not link.backoff.resting:  # once, not for each call that was in flight
                     logger.warning("%s at %s failed: %s", method, link.endpoint.address, failure.code)
                 link.backoff.failed()
@@ -179,15 +172,31 @@ class Failover:
         link.backoff.worked()
         return response
 
-    async def _rounds(self, attempts: Attempts) -> AsyncIterator[tuple[Link, float]]:
-        """Yield gateways, and seconds for a call, until time is up; with a pause after each time all were tried."""
+    async def _repeat(
+        self, method: str, request: Any, attempts: Attempts, again: Collection[str]
+    ) -> Any | None:
+        """Call one gateway after the other, with a pause after each time all were tried, until time is up.
+
+        Returns None where none answered, or one answered with a code that is not worth another try.
+        """
         pause = _FIRST_PAUSE
-        while attempts.left > 0 and not self.closed:
+        longest = _LONGEST_WAIT if method == "CommitStatus" and len(self._links) > 1 else math.inf
+        while attempts.left > 0:
+            if self.closed and attempts.all:
+                break
             for link in self.preferred():
-                if attempts.left > 0:
-                    yield link, attempts.seconds(last=len(self._links) == 1)
+                if attempts.left <= 0:
+                    break
+                share = min(attempts.seconds(last=len(self._links) == 1), longest)
+                try:
+                    return await self._call(link, method, request, share)
+                except CallFailed as failure:
+                    attempts.note(link, (), failure)
+                    if failure.code not in again:
+                        return None
             await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(attempts.left, 0)))  # noqa: S311 - spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
+        return None
 
     def _plan(self, request: Any, failed: set[str]) -> Iterator[tuple[Way, bool]]:
         """Yield the ways to get a proposal endorsed, and whether it is known to be the last.

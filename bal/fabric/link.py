@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -101,7 +101,7 @@ class Stream:
         self._call = call
         self._failure = failure
 
-    async def responses(self) -> AsyncIterator[Any]:
+    async def responses(self) -> AsyncGenerator[Any, None]:
         """Yield messages as they come; leaving the iteration ends the call.
 
         Raises CallFailed, also when the call is cancelled from elsewhere or the channel closed.

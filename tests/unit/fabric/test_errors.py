@@ -153,10 +153,23 @@ async def test_calls_under_way_end_with_an_error_when_the_gateway_is_closed(
     task = asyncio.create_task(gateway.network("c").contract("basic").evaluate("f"))
     await until(lambda: peers[0].count("Evaluate") == 1)
     await gateway.close()
-    with pytest.raises((fabric.EvaluateError, fabric.Closed)):
+    with pytest.raises(fabric.EvaluateError, match="CANCELLED"):
         await task
     with pytest.raises(fabric.Closed):
         await gateway.network("c").contract("basic").evaluate("f")
+
+
+async def test_closed_while_submitting_the_outcome_is_unknown(
+    connect: Connect, peers: list[FakeGateway]
+) -> None:
+    peers[0].answers["Submit"] = [hang()]
+    gateway = connect(peers[0])
+    task = asyncio.create_task(gateway.network("c").contract("basic").submit("f"))
+    await until(lambda: peers[0].count("Submit") == 1)
+    await gateway.close()
+    with pytest.raises(fabric.SubmitError) as caught:
+        await task
+    assert caught.value.outcome is fabric.Outcome.UNKNOWN
 
 
 async def test_nothing_of_a_transaction_is_logged(

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from bal import fabric
@@ -234,3 +236,41 @@ def test_a_gateway_needs_an_endpoint(identity: fabric.Identity) -> None:
 def test_as_many_organisations_as_needed_must_be_there(needed: int) -> None:
     with pytest.raises(ValueError):
         fabric.Endorsers(ORGANISATIONS, needed)
+
+
+async def test_a_gateway_that_hangs_is_not_waited_for_when_another_knows_of_the_commit(
+    connect: Connect, peers: list[FakeGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bal.fabric.failover._LONGEST_WAIT", 0.1)
+    peers[0].answers["CommitStatus"] = [hang()]
+    submitted = await connect(*peers[:2]).network("c").contract("basic").submit_async("put")
+    async with asyncio.timeout(10):
+        assert (await submitted.status()).successful
+    assert peers[1].count("CommitStatus") == 1
+
+
+async def test_waiting_long_for_a_commit_is_no_fault_of_the_gateway(
+    connect: Connect, peers: list[FakeGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bal.fabric.failover._LONGEST_WAIT", 0.1)
+    peers[0].answers["CommitStatus"] = [hang()]
+    contract = connect(*peers[:2]).network("c").contract("basic")
+    await contract.submit("put")
+    await contract.submit("put")
+    assert peers[0].count("Endorse") == 2
+
+
+async def test_a_way_whose_contract_refused_is_a_way_that_works(
+    connect: Connect, peers: list[FakeGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = refuse("ABORTED", "failed", ("p:1", "DsoMSP", "chaincode response 400, no"))
+    contract = connect(*peers, endorsers=TWO_OF_THREE).network("c").contract("basic")
+    peers[0].answers["Endorse"] = [dead("DsoMSP")]
+    monkeypatch.setattr("bal.fabric.backoff.FIRST_SECONDS", 0.0)
+    await contract.submit("put")
+    monkeypatch.setattr("bal.fabric.backoff.FIRST_SECONDS", 60.0)
+    peers[0].answers["Endorse"] = [refused]
+    with pytest.raises(fabric.ContractError):
+        await contract.submit("put")
+    await contract.submit("put")
+    assert endorsements(peers[0])[-2:] == [(), ()]
