@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bal.core.errors import Unavailable
 from bal.fabric import Deadlines, Endpoint, FabricError, Gateway, Identity, connect, private_key_signer
@@ -16,13 +18,15 @@ from bal.stack.layout import Layout
 
 # A query, handed in as a transaction: the ledger's state does not grow by it, its blocks by a few kilobytes.
 _CALL: Final = ("ListLogs", "", "1")
+Answer = TypeVar("Answer")
+
 _PAUSE: Final = 0.2
 _SECONDS: Final = 60.0
 _DEADLINES: Final = Deadlines(evaluate=5.0, endorse=10.0, submit=5.0, commit_status=10.0)
 
 
 def probe(network: Network, seconds: float = 0.0) -> str:
-    """Have transactions endorsed by two organisations and committed, one through every organisation's gateway.
+    """Have a transaction endorsed by two organisations through each gateway, and one committed by all peers.
 
     Tries again for `seconds`. Done in a process of its own: the callers' threads have event loops of their own or none,
     and gRPC's asyncio wants one for all. Raises `Unavailable` naming the organisation through which it did not succeed.
@@ -51,27 +55,52 @@ def probe(network: Network, seconds: float = 0.0) -> str:
 
 async def _probe(network: Network, seconds: float) -> str:
     end = time.monotonic() + seconds
-    found = await asyncio.gather(
-        *(_organisation(network, each, end) for each in ORGANISATIONS), return_exceptions=True
-    )
-    for error in found:
-        if error is not None:
-            raise error
-    return "committed a transaction endorsed by two organisations through each of three gateways"
+    first = ORGANISATIONS[0]
+    await _all(_until(end, each, partial(_endorse, network, each)) for each in ORGANISATIONS)
+    transaction = await _until(end, first, partial(_submit, network, first))
+    await _all(_until(end, each, partial(_await, network, each, transaction)) for each in ORGANISATIONS)
+    return "a transaction endorsed by two organisations through each gateway, and one committed by all three"
 
 
-async def _organisation(network: Network, organisation: Organisation, end: float) -> None:
+async def _all(work: Iterable[Awaitable[object]]) -> None:
+    """Do all at a time; raise the first error once all have ended."""
+    for found in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(found, BaseException):
+            raise found
+
+
+async def _until(end: float, organisation: Organisation, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return what `work` returns, tried again until `end`; raise `Unavailable` naming the organisation."""
+    while True:
+        try:
+            return await work()
+        except FabricError as error:
+            if time.monotonic() > end:
+                raise Unavailable(str(error), subject=organisation.name) from error
+        await asyncio.sleep(_PAUSE)
+
+
+async def _endorse(network: Network, organisation: Organisation) -> None:
+    """Have an organisation's own chaincode answer, and its gateway find two organisations that endorse."""
     async with gateway(network, organisation) as opened:
         contract = opened.network(CHANNEL).contract(CHAINCODE)
-        while True:
-            try:
-                await contract.evaluate(*_CALL, organisations=(organisation.msp,))
-                await contract.submit(*_CALL)
-                return
-            except FabricError as error:
-                if time.monotonic() > end:
-                    raise Unavailable(str(error), subject=organisation.name) from error
-            await asyncio.sleep(_PAUSE)
+        await contract.evaluate(*_CALL, organisations=(organisation.msp,))
+        await contract.new_proposal(*_CALL).endorse()
+
+
+async def _submit(network: Network, organisation: Organisation) -> str:
+    """Have a transaction committed; return its id."""
+    async with gateway(network, organisation) as opened:
+        contract = opened.network(CHANNEL).contract(CHAINCODE)
+        submitted = await contract.submit_async(*_CALL)
+        (await submitted.status()).check()
+        return submitted.transaction_id
+
+
+async def _await(network: Network, organisation: Organisation, transaction: str) -> None:
+    """Return once an organisation's own peer has committed a transaction."""
+    async with gateway(network, organisation) as opened:
+        (await opened.network(CHANNEL).new_commit(transaction).status()).check()
 
 
 def gateway(network: Network, organisation: Organisation) -> Gateway:

@@ -6,6 +6,7 @@ refuse what a revoked identity signs from the block on that changed it. Source: 
 
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ def publish(network: Network, organisation: Organisation) -> None:
         place = commands.orderer(network, organisation)
         commands.peer(network, organisation, "channel", "update", *place, "-c", CHANNEL, "-f", str(file))
         for each in ORGANISATIONS:
-            commands.patiently(lambda each=each: _await(network, each, file, config.sequence + 1))  # type: ignore[misc]
+            commands.patiently(partial(_await, network, each, file, config.sequence + 1))
 
 
 def revocation_update(config: Config, msp: str, crl: bytes) -> ConfigUpdate:

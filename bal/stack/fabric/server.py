@@ -91,7 +91,7 @@ class Fabric:
             raise
 
     def check(self, layout: Layout, ports: Mapping[str, int]) -> str:
-        """Commit a transaction through every organisation's gateway, endorsed by two organisations."""
+        """Have a transaction endorsed through every gateway, and one committed by every peer."""
         return self._ready(Network(layout, ports))
 
     def facts(self, layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
