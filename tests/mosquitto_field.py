@@ -10,7 +10,7 @@ import aiomqtt
 from bal.core.source import Source
 from bal.ingest import BrokerAccounts, BrokerRights, MqttInbox, MqttSettings
 from bal.pki import Authority
-from bal.stack.authority import authority, issued
+from bal.stack.authority import issued
 from bal.stack.server import Guest
 from tests.brokers import PASSWORD, SOURCES
 from tests.real import Real
@@ -95,8 +95,3 @@ class MosquittoField:
         """Throw the session away with what waits in it."""
         async with self.client(self.identity, identifier=session):
             pass
-
-    def revoke(self, name: str) -> None:
-        """Revoke the certificates of an identity; the broker is not told."""
-        with authority(self.layout) as ca:
-            ca.revoke(name)

@@ -27,7 +27,7 @@ class BrokerAccounts:
     """The accounts one BAL has at a broker. Blocking; the broker ends connections of accounts that are gone."""
 
     def __init__(self, folder: Path, identity: str) -> None:
-        self._folder = RightsFolder(folder)
+        self.folder = RightsFolder(folder)
         self._identity = identity
 
     def put(self, name: str, password: str) -> None:
@@ -43,29 +43,29 @@ class BrokerAccounts:
             )
         check_password(password)
         hashed = mosquitto_hash(password, secrets.token_bytes(SALT_BYTES))
-        with self._folder.writing():
+        with self.folder.writing():
             self._refuse_foreign(name)
-            mine = self._folder.passwords(self._identity)
+            mine = self.folder.passwords(self._identity)
             if _is_of(mine.get(name, ""), password):
                 return
-            changed = self._folder.put_passwords(self._identity, {**mine, name: hashed})
+            changed = self.folder.put_passwords(self._identity, {**mine, name: hashed})
         if changed:
-            self._folder.reload()
+            self.folder.reload()
 
     def remove(self, name: str) -> None:
         """Remove an account; none is no harm."""
-        with self._folder.writing():
-            mine = self._folder.passwords(self._identity)
+        with self.folder.writing():
+            mine = self.folder.passwords(self._identity)
             kept = {user: value for user, value in mine.items() if user != name}
-            changed = self._folder.put_passwords(self._identity, kept)
+            changed = self.folder.put_passwords(self._identity, kept)
         if changed:
-            self._folder.reload()
+            self.folder.reload()
 
     def _refuse_foreign(self, name: str) -> None:
-        parts = self._folder.parts()
-        others = {path.stem for path in self._folder.path.glob("*.passwords")} | set(parts)
+        parts = self.folder.parts()
+        others = {path.stem for path in self.folder.path.glob("*.passwords")} | set(parts)
         for other in others - {self._identity}:
-            if name in self._folder.passwords(other) or name in parts.get(other, {}):
+            if name in self.folder.passwords(other) or name in parts.get(other, {}):
                 message = "another BAL at this broker knows this user name"
                 raise Conflict(message, subject=name, remedy="choose another name")
 

@@ -25,6 +25,8 @@ log = structlog.get_logger("bal.ingest.mqtt")
 
 IN_FLIGHT = 65_535
 """Rate <= messages in flight / batch window. Set as large on the broker's side (Mosquitto: max_inflight_messages 0)."""
+ANSWER_SECONDS = 30.0
+"""How long the broker may take to acknowledge: hundreds of messages of 8 MiB may be on their way."""
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 # paho writes topics into its debug log, and topics may name meters.
@@ -74,6 +76,7 @@ class MqttSettings:
             password=self.password,
             tls_context=self.tls(),
             keepalive=self.keepalive,
+            timeout=ANSWER_SECONDS,
             max_inflight_messages=IN_FLIGHT,
             logger=_paho_log,
         )

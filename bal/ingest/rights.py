@@ -54,9 +54,13 @@ class BrokerRights:
 
     def _refuse_foreign(self, rights: dict[str, Rights]) -> None:
         """Refuse topics of another BAL: whoever comes first has them, as with the sources on the ledger."""
-        mine = {topic for granted in rights.values() for topic in granted.publish}
-        for name, theirs in self._folder.parts().items():
-            taken = {topic for granted in theirs.values() for topic in granted.publish}
-            if name != self._identity and any(overlap(a, b) for a in mine for b in taken):
+        mine = _topics(rights[self._identity])
+        for name, part in self._folder.parts().items():
+            theirs = _topics(part.get(name, NO_RIGHTS)) if name != self._identity else set()
+            if any(overlap(a, b) for a in mine for b in theirs):
                 message = "another BAL at this broker has a topic that this one's sources would send to"
                 raise Conflict(message, subject=name, remedy="map other topics, or remove the source there")
+
+
+def _topics(rights: Rights) -> set[str]:
+    return {*rights.publish, *rights.subscribe}

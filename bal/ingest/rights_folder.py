@@ -66,10 +66,16 @@ class RightsFolder:
         self._write(f"{check_name(name)}.acl", part)
         return self.merge()
 
-    def deny(self, identities: frozenset[str]) -> bool:
-        """Take all rights from `identities`, and give back those of others; tell whether that changed anything."""
-        self._write(DENIED, "".join(f"{name}\n" for name in sorted(identities)))
-        return self.merge()
+    def withdraw(self, identities: frozenset[str]) -> None:
+        """Take all rights from exactly these identities, and let the broker read its revocation list again.
+
+        Mosquitto looks at the list when somebody connects: who is connected with a revoked certificate stays so, and
+        without rights can do nothing.
+        """
+        with self.writing():
+            self._write(DENIED, "".join(f"{name}\n" for name in sorted(identities)))
+            self.merge()
+        self.reload()
 
     def merge(self) -> bool:
         """Write `acl` from the parts; tell whether it changed."""

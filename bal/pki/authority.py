@@ -207,6 +207,13 @@ class Authority:
             )
         return sorted(found, key=lambda issued: (issued.name, issued.not_before, issued.serial))
 
+    def withdrawn(self) -> frozenset[str]:
+        """Return the clients that have revoked certificates and no valid one: who is to be denied everything."""
+        moment = datetime.now(UTC)
+        clients = [issued for issued in self.list() if issued.kind == "client"]
+        revoked = {issued.name for issued in clients if issued.revoked_at is not None}
+        return frozenset(revoked - {issued.name for issued in clients if issued.valid(moment)})
+
     def renew_crl(self) -> None:
         """Sign the revocation list anew, with a new `nextUpdate`."""
         self._write_crl(list(self._crl()), self._crl_number() + 1)

@@ -78,10 +78,8 @@ class BrokerSend:
                 refused = await self._send_window(client, window)
                 if refused is not None:
                     return refused
-        except (aiomqtt.MqttError, ExceptionGroup) as error:
+        except aiomqtt.MqttError as error:
             await self.close()
-            if isinstance(error, ExceptionGroup) and error.split(aiomqtt.MqttError)[1] is not None:
-                raise
             message = "the MQTT broker did not acknowledge what was published"
             raise Unavailable(message, remedy="it is tried again; check the broker") from error
         return None
@@ -92,9 +90,24 @@ class BrokerSend:
         self._refused.clear()
         last = client._client._last_mid  # noqa: SLF001 - aiomqtt 2 does not tell packet identifiers
         # Tasks start in order and hand over before they wait: the order on the wire is that of `window`.
-        async with asyncio.TaskGroup() as group:
-            for topic, payload in window:
-                group.create_task(client.publish(topic, payload, qos=1))
+        sent: asyncio.Future[Any] = asyncio.gather(
+            *(client.publish(topic, payload, qos=1) for topic, payload in window)
+        )
+        ended: asyncio.Future[Any] = client._disconnected  # noqa: SLF001 - aiomqtt waits for acknowledgements until its time is over
+        try:
+            await asyncio.wait([sent, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not self._refused:  # Mosquitto 2.0 ends the connection after it said what it refuses
+                if not sent.done():
+                    message = "the connection ended"
+                    raise aiomqtt.MqttError(message)
+                sent.result()
+        finally:
+            sent.cancel()
+            await asyncio.wait({sent})
+            if not sent.cancelled():
+                sent.exception()
+        if self._refused:
+            await self.close()
         for place, (topic, _) in enumerate(window):
             reason = self._refused.get((last + place) % _IDENTIFIERS + 1)
             if reason is not None:

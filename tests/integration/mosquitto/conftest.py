@@ -1,0 +1,94 @@
+"""Two BALs at one broker, somebody who may read everything and somebody who may write everything."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from bal.core.source import Source
+from bal.core.topics import TopicMapping
+from bal.ingest import RightsFolder
+from tests.mosquitto_field import MosquittoField
+from tests.real import Real
+
+OURS = [
+    Source(
+        name="dso-x",
+        lane="lane-1",
+        topics=(TopicMapping(topic="grid/x/+/frames", form="pmu", device_level=2),),
+        readers=("reader",),
+    ),
+    Source(name="dso-y", lane="lane-1", identities=("head-end",)),
+]
+THEIRS = [Source(name="dso-z", lane="lane-9")]
+EVERY_TOPIC = [
+    f"bal/{source}/{rest}"
+    for source in ("dso-x", "dso-y", "dso-z")
+    for rest in ("cim", "pmu/pmu-1", "accepted", "rejected", "certified/point", "readings/point")
+] + ["grid/x/pmu-2/frames", "grid/y/pmu-2/frames", "somewhere/else", "dso-x"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The broker with everybody's rights in force."""
+
+    ours: MosquittoField
+    theirs: MosquittoField
+
+    async def arriving(self, name: str, topic: str, version: aiomqtt.ProtocolVersion) -> set[str]:
+        """Return the topics on which something arrives when `name` publishes to `topic`."""
+        async with self.ours.client("watcher") as watcher, self.ours.client("author") as author:
+            await watcher.subscribe("#", qos=1)
+            async with self.ours.client(name, version=version) as client:
+                await client.publish(topic, b"from outside", qos=1)
+            await author.publish("end", b"", qos=1)
+            return await _until_end(watcher)
+
+    async def received(self, name: str, topic_filter: str) -> set[str]:
+        """Return the topics `name` gets something of that subscribes to `topic_filter` while everything is published."""
+        async with self.ours.client(name) as client, self.ours.client("author") as author:
+            await client.subscribe([(topic_filter, 1), ("end", 1)])
+            for topic in EVERY_TOPIC:
+                await author.publish(topic, b"for somebody", qos=1)
+            await author.publish("end", b"", qos=1)
+            return await _until_end(client)
+
+
+async def _until_end(client: aiomqtt.Client) -> set[str]:
+    found: set[str] = set()
+    async for message in client.messages:
+        if str(message.topic) == "end":
+            return found
+        found.add(str(message.topic))
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def folder(real: Real) -> Iterator[RightsFolder]:
+    """Return the folder of rights, with a part for the tests: all may read `end`."""
+    rights = RightsFolder(Path(real("mosquitto")["rights"]))
+    everybody = ("dso-x", "dso-z", "head-end", "reader", "stranger", "watcher", "our-bal", "their-bal")
+    part = "".join(f"user {name}\ntopic read end\n" for name in everybody)
+    part += "user watcher\ntopic read #\nuser author\ntopic write #\n"
+    with rights.writing():
+        rights.put("tests", part)
+    rights.reload()
+    yield rights
+    with rights.writing():
+        rights.put("tests", "")
+    rights.reload()
+
+
+@pytest.fixture
+async def shared(real: Real, folder: RightsFolder) -> AsyncIterator[Shared]:
+    """Put the rights of both BALs' sources in force; take them back at the end."""
+    del folder
+    ours, theirs = MosquittoField(real, "our-bal", OURS), MosquittoField(real, "their-bal", THEIRS)
+    for field in (ours, theirs):
+        await field.prepare()
+    shared = Shared(ours, theirs)
+    yield shared
+    for field in (ours, theirs):
+        await field.rights.grant([])

@@ -1,0 +1,221 @@
+"""What the real broker refuses: looked at from where it would arrive, as a broker acknowledges what it throws away."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from bal.core.errors import Conflict
+from bal.core.source import Source
+from bal.core.topics import TopicMapping
+from bal.pki import Authority
+from bal.stack.authority import authority
+from tests.brokers import PASSWORD
+from tests.integration.mosquitto.conftest import Shared
+from tests.mosquitto_field import MosquittoField
+from tests.real import Real
+
+V311, V5 = aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5
+REFUSED_SECONDS = 1
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("dso-x", "bal/dso-x/cim"),
+        ("dso-x", "bal/dso-x/pmu/pmu-1"),
+        ("dso-x", "grid/x/pmu-2/frames"),
+        ("head-end", "bal/dso-y/cim"),
+        ("our-bal", "bal/dso-x/accepted"),
+        ("our-bal", "bal/dso-y/rejected"),
+        ("our-bal", "bal/dso-x/certified/point"),
+        ("our-bal", "bal/dso-y/readings/point"),
+        ("their-bal", "bal/dso-z/accepted"),
+    ],
+)
+async def test_what_may_be_published_arrives(
+    shared: Shared, name: str, topic: str, version: aiomqtt.ProtocolVersion
+) -> None:
+    assert await shared.arriving(name, topic, version) == {topic}
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("dso-x", "bal/dso-y/cim"),
+        ("dso-x", "bal/dso-z/pmu/pmu-1"),
+        ("dso-x", "bal/dso-x/accepted"),
+        ("dso-x", "bal/dso-x/rejected"),
+        ("dso-x", "bal/dso-x/certified/point"),
+        ("dso-x", "bal/dso-x/readings/point"),
+        ("dso-x", "bal/dso-x/pmu/a/b"),
+        ("dso-x", "bal/dso-x/cim/more"),
+        ("dso-x", "bal/dso-x"),
+        ("dso-x", "bal/DSO-X/cim"),
+        ("dso-x", "grid/y/pmu-2/frames"),
+        ("dso-x", "somewhere/else"),
+        ("dso-y", "bal/dso-y/cim"),  # the source sends by another identity, its name is nobody
+        ("reader", "bal/dso-x/cim"),
+        ("reader", "bal/dso-x/certified/point"),
+        ("stranger", "bal/dso-x/cim"),
+        ("our-bal", "bal/dso-x/cim"),  # a BAL does not send in the name of its sources
+        ("our-bal", "bal/dso-z/accepted"),
+        ("their-bal", "bal/dso-x/accepted"),
+        ("their-bal", "bal/dso-x/certified/point"),
+        ("their-bal", "bal/dso-y/cim"),
+    ],
+)
+async def test_what_is_not_granted_does_not_arrive(shared: Shared, name: str, topic: str) -> None:
+    assert await shared.arriving(name, topic, V311) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "topic_filter", "granted"),
+    [
+        ("dso-x", "#", {"bal/dso-x/accepted", "bal/dso-x/rejected"}),
+        ("dso-x", "bal/+/accepted", {"bal/dso-x/accepted"}),
+        ("dso-x", "bal/dso-x/+", {"bal/dso-x/accepted", "bal/dso-x/rejected"}),
+        ("dso-x", "bal/dso-x/certified/+", set()),
+        ("dso-x", "$share/group/#", {"bal/dso-x/accepted", "bal/dso-x/rejected"}),
+        ("head-end", "#", {"bal/dso-y/accepted", "bal/dso-y/rejected"}),
+        ("reader", "#", {"bal/dso-x/certified/point", "bal/dso-x/readings/point"}),
+        ("reader", "bal/dso-y/certified/+", set()),
+        ("stranger", "#", set()),
+        (
+            "our-bal",
+            "#",
+            {
+                "bal/dso-x/cim",
+                "bal/dso-x/pmu/pmu-1",
+                "grid/x/pmu-2/frames",
+                "bal/dso-y/cim",
+                "bal/dso-y/pmu/pmu-1",
+            },
+        ),
+        ("their-bal", "#", {"bal/dso-z/cim", "bal/dso-z/pmu/pmu-1"}),
+        ("their-bal", "bal/dso-x/cim", set()),
+    ],
+)
+async def test_a_subscriber_gets_what_it_was_granted_and_nothing_else(
+    shared: Shared, name: str, topic_filter: str, granted: set[str]
+) -> None:
+    assert await shared.received(name, topic_filter) == granted
+
+
+async def test_nobody_without_a_good_certificate_or_password_gets_in(shared: Shared, tmp_path: Path) -> None:
+    """Another CA's certificate, even for a name with rights; none; a wrong password; a name without one."""
+    ours = shared.ours
+    foreign = Authority.create(tmp_path / "foreign")
+    foreign.issue_client("dso-x")
+    password_port = ours.facts["password_port"]
+    ours.accounts.put("metering", PASSWORD)
+    for client in (
+        ours.client("dso-x", tls=ours.tls("dso-x", foreign), seconds=REFUSED_SECONDS),
+        ours.client(None, seconds=REFUSED_SECONDS),
+        ours.client(None, user=("metering", PASSWORD), port=ours.facts["port"], seconds=REFUSED_SECONDS),
+        ours.client(None, user=("metering", "wrong" + PASSWORD), seconds=REFUSED_SECONDS),
+        ours.client(None, user=("dso-x", ""), seconds=REFUSED_SECONDS),
+        ours.client(None, port=password_port, seconds=REFUSED_SECONDS),
+        ours.client("dso-x", port=password_port, seconds=REFUSED_SECONDS),
+    ):
+        with pytest.raises(aiomqtt.MqttError):
+            async with client:
+                pass
+    async with ours.client(None, user=("metering", PASSWORD), seconds=REFUSED_SECONDS):
+        pass
+
+
+async def test_who_removed_is_thrown_out(shared: Shared) -> None:
+    shared.ours.accounts.put("metering", PASSWORD)
+    async with shared.ours.client(None, user=("metering", PASSWORD)) as client:
+        shared.ours.accounts.remove("metering")
+        with pytest.raises(aiomqtt.MqttError):
+            async for _ in client.messages:
+                pass
+
+
+async def test_a_retained_message_is_refused_and_nobody_gets_it(shared: Shared) -> None:
+    with pytest.raises(aiomqtt.MqttError):
+        async with shared.ours.client("dso-x", seconds=REFUSED_SECONDS) as client:
+            await client.publish("bal/dso-x/cim", b"kept", qos=1, retain=True)
+    async with shared.ours.client("watcher") as watcher, shared.ours.client("author") as author:
+        await watcher.subscribe("#", qos=1)
+        await author.publish("end", b"", qos=1)
+        assert str((await anext(watcher.messages)).topic) == "end"
+
+
+async def test_a_message_over_the_limit_ends_the_connection(shared: Shared) -> None:
+    with pytest.raises(aiomqtt.MqttError):
+        async with shared.ours.client("dso-x", seconds=REFUSED_SECONDS) as client:
+            await client.publish("bal/dso-x/cim", b"x" * (9 * 1024 * 1024), qos=1)
+
+
+async def test_rights_taken_back_hold_for_who_is_connected_and_for_what_waits(shared: Shared) -> None:
+    ours = shared.ours
+    async with ours.client("reader", identifier="reader-1", clean=False) as reader:
+        await reader.subscribe([("bal/dso-x/certified/+", 1), ("end", 1)])
+    async with ours.client("author") as author:
+        await author.publish("bal/dso-x/certified/point", b"waits", qos=1)
+    unread = [source.model_copy(update={"readers": ()}) for source in ours.sources]
+    async with ours.client("reader", identifier="reader-2") as connected:
+        await connected.subscribe([("bal/dso-x/certified/+", 1), ("end", 1)])
+        await ours.rights.grant(unread)
+        async with (
+            ours.client("author") as author,
+            ours.client("reader", identifier="reader-1", clean=False) as late,
+        ):
+            await author.publish("bal/dso-x/certified/point", b"comes", qos=1)
+            await author.publish("end", b"", qos=1)
+            for client in (connected, late):
+                assert str((await anext(client.messages)).topic) == "end"
+    async with ours.client("reader", identifier="reader-1"):
+        pass
+
+
+async def test_another_bals_topics_cannot_be_taken(shared: Shared) -> None:
+    for stolen in (
+        Source(name="dso-x", lane="lane-9"),
+        Source(
+            name="dso-n",
+            lane="lane-9",
+            topics=(TopicMapping(topic="grid/+/pmu-2/frames", form="pmu", device="pmu-2"),),
+        ),
+    ):
+        with pytest.raises(Conflict):
+            await shared.theirs.rights.grant([*shared.theirs.sources, stolen])
+    assert await shared.received("their-bal", "#") == {"bal/dso-z/cim", "bal/dso-z/pmu/pmu-1"}
+    with pytest.raises(Conflict):
+        shared.theirs.accounts.put("dso-x", PASSWORD)
+
+
+async def test_a_revoked_certificate_is_worth_nothing(real: Real, shared: Shared) -> None:
+    """A new connection is refused; one that stands can do nothing any more."""
+    lost = Source(name="dso-lost", lane="lane-1", topics=())
+    ours = MosquittoField(real, "our-bal", [*shared.ours.sources, lost])
+    await ours.prepare()
+    stolen = ours.tls("dso-lost")
+    async with ours.client(tls=stolen) as connected, ours.client("watcher") as watcher:
+        await watcher.subscribe([("bal/dso-lost/#", 1), ("end", 1)])
+        await connected.publish("bal/dso-lost/cim", b"before", qos=1)
+        assert (await anext(watcher.messages)).payload == b"before"
+        with authority(ours.layout) as ca:
+            ca.revoke("dso-lost")
+            ours.accounts.folder.withdraw(ca.withdrawn())
+        with pytest.raises(aiomqtt.MqttError):
+            async with ours.client(tls=stolen, seconds=REFUSED_SECONDS):
+                pass
+        with suppress(aiomqtt.MqttError):  # or it was thrown out
+            await connected.publish("bal/dso-lost/cim", b"after", qos=1, timeout=REFUSED_SECONDS)
+        async with ours.client("author") as author:
+            await author.publish("end", b"", qos=1)
+        assert str((await anext(watcher.messages)).topic) == "end"
+    with authority(ours.layout) as ca:
+        ca.issue_client("dso-lost")
+        ours.accounts.folder.withdraw(ca.withdrawn())
+    async with ours.client("dso-lost"):
+        pass
+    with pytest.raises(aiomqtt.MqttError):
+        async with ours.client(tls=stolen, seconds=REFUSED_SECONDS):
+            pass

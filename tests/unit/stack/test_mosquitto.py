@@ -1,0 +1,89 @@
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from bal.resources import resource
+from bal.stack import mosquitto_install
+from bal.stack.layout import Layout
+from bal.stack.mosquitto import Mosquitto, configuration
+from bal.stack.mosquitto_install import program, version_said
+
+VALUES = {
+    name: name
+    for name in (
+        ["user", "rights", "data", "port", "password_port", "address", "ca", "certificate", "key", "crl"]
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("mosquitto version 2.0.11\n\nmosquitto is an MQTT broker", (2, 0, 11)),
+        ("mosquitto version 2.1.2\n", (2, 1, 2)),
+        ("mosquitto version 1.6.9 (build date)", (1, 6, 9)),
+        ("something else 2.0", ()),
+    ],
+)
+def test_brokers_say_their_version(said: str, version: tuple[int, ...]) -> None:
+    assert version_said(said) == version
+
+
+def test_the_configuration_holds_what_the_design_asks_for() -> None:
+    lines = [line for line in configuration(VALUES).splitlines() if line and not line.startswith("#")]
+    told = dict(line.split(" ", 1) for line in lines if not line.startswith(("log_type", "listener")))
+    assert told["allow_anonymous"] == "false"
+    assert told["retain_available"] == "false"
+    assert told["persistence"] == "true"
+    assert int(told["max_packet_size"]) > 8 * 1024 * 1024
+    assert int(told["max_queued_messages"]) == 0
+    assert int(told["max_inflight_messages"]) == 65_535
+    assert told["acl_file"] == "rights/acl"
+    certificates, passwords = [
+        part.splitlines() for part in re.split(r"^listener ", "\n".join(lines), flags=re.MULTILINE)[1:]
+    ]
+    assert certificates[0] == "port address"
+    assert {"require_certificate true", "use_identity_as_username true", "crlfile crl"} <= set(certificates)
+    assert passwords[0] == "password_port address"
+    assert "require_certificate false" in passwords
+    assert not re.search(r"log_type (debug|subscribe|unsubscribe|all)", "\n".join(lines))
+
+
+def test_the_bridge_example_lets_nothing_else_through() -> None:
+    text = (resource("mosquitto") / "bridge.conf.example").read_text()
+    topics = [line for line in text.splitlines() if line.startswith("topic ")]
+    assert {line.split()[2] for line in topics if "/cim" in line} == {"in"}
+    assert all("#" not in line for line in topics)
+
+
+def _broker(path: Path, version: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho 'mosquitto version {version}'\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_a_broker_of_the_system_comes_first_unless_it_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path / "stack", tmp_path / "cache")
+    monkeypatch.setattr(mosquitto_install, "_SYSTEM", (str(tmp_path / "sbin"),))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    assert program(layout, "mosquitto") is None
+    (missing,) = Mosquitto().missing()
+    assert missing.what == "Mosquitto 2.0 or newer"
+    assert not Mosquitto().is_installed(layout)
+    ours = layout.cache / "mosquitto" / "usr" / "sbin" / "mosquitto"
+    _broker(ours, "2.0.11")
+    found = program(layout, "mosquitto")
+    assert found is not None
+    assert found.path == ours
+    _broker(tmp_path / "sbin" / "mosquitto", "1.6.9")
+    assert program(layout, "mosquitto") == found
+    _broker(tmp_path / "bin" / "mosquitto", "2.1.2")
+    newer = program(layout, "mosquitto")
+    assert newer is not None
+    assert newer.path == tmp_path / "bin" / "mosquitto"
+    assert dict(newer.environment) == {}
