@@ -13,6 +13,7 @@ from bal.stack.layout import Layout
 
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 4096
+_LOG_BYTES = 32 * 1024**2
 # A server is given what it needs to run, not the secrets and settings of whoever started it.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -31,19 +32,23 @@ class Process:
     def pid(self) -> int | None:
         """Return its process id while it runs, None when it does not: an id that another process has now is none."""
         try:
-            pid, started = self.layout.pid(self.name).read_text(encoding="ascii").split()
+            number, started = self.layout.pid(self.name).read_text(encoding="ascii").split()
+            pid = int(number)
         except (OSError, ValueError):
             return None
-        return int(pid) if _started(int(pid)) == started else None
+        return pid if _started(pid) == started else None
 
     def start(self) -> None:
-        """Start it unless it runs."""
+        """Start it unless it runs. A log that has grown large is put aside, one before it thrown away."""
         if self.pid is not None:
             return
         for file in (self.layout.log(self.name), self.layout.pid(self.name)):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log_path = self.layout.log(self.name)
+        if log_path.exists() and log_path.stat().st_size > _LOG_BYTES:
+            log_path.replace(log_path.with_suffix(".old"))
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        with self.layout.log(self.name).open("ab") as log:
+        with log_path.open("ab") as log:
             running = subprocess.Popen(  # noqa: S603 - what to run comes from this room
                 list(self.argv),
                 cwd=self.directory or self.layout.path,

@@ -18,9 +18,11 @@ from bal.stack.facts import Facts
 from bal.stack.layout import Layout
 from bal.stack.ports import choose, is_free
 from bal.stack.server import Guest, Missing, Server, Tell
+from bal.stack.servers import SERVERS
 from bal.stack.toml import merged
 
-_KEPT: Final = frozenset({"stack.json", "lock", "pki.lock"})
+_SHARED: Final = ("pki", "clients", "logs", "run")
+"""What belongs to no single server and is thrown away with all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Stack:
         for server in self.to_install():
             message = "this server is not installed"
             raise NotFound(message, subject=server.name, remedy="`bal stack install`")
+        self._refuse_strange_folder()
         with self._lock():
             facts = self.facts()
             wanted = {server.name: list(server.port_names()) for server in self.servers}
@@ -146,13 +149,12 @@ class Stack:
             if running:
                 message = "what runs is not thrown away"
                 raise Unavailable(message, subject=running[0], remedy="`bal stack down` first")
-            known = set(self.facts().ports) <= {server.name for server in self.servers}
-            if known and self.layout.facts.exists():
-                gone = [path for path in self.layout.path.iterdir() if path.name not in _KEPT]
-            else:
-                gone = [self.layout.server(server.name) for server in self.servers]
+            names = {server.name for server in self.servers}
+            if set(self.facts().ports) <= names:
+                names |= set(_SHARED)
+            gone = [path for path in map(self.layout.server, sorted(names)) if path.exists()]
             for path in gone:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                shutil.rmtree(path)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -175,6 +177,16 @@ class Stack:
             if server.name in ports
             for process in server.processes(self.layout, ports[server.name])
         }
+
+    def _refuse_strange_folder(self) -> None:
+        """Refuse a folder of something else: it would be closed to others and filled."""
+        if self.layout.facts.exists() or not self.layout.path.is_dir():
+            return
+        known = {*SERVERS, *(server.name for server in self.servers), *_SHARED, "lock", "pki.lock"}
+        strange = sorted(path.name for path in self.layout.path.iterdir() if path.name not in known)
+        if strange:
+            message = f"this folder holds something else ({', '.join(strange[:3])})"
+            raise Misconfigured(message, subject=self.layout.path.name, remedy="name an empty one with --dir")
 
     def _refuse_moving(self, facts: Facts, chosen: Mapping[str, Mapping[str, int]]) -> None:
         """Refuse another port for a server that runs on its present one."""
@@ -265,7 +277,11 @@ def _refuse_lacking(lacks: Sequence[Missing]) -> None:
     if lacks:
         each = [f"{lack.what} ({lack.found or 'not found'}): {lack.remedy}" for lack in dict.fromkeys(lacks)]
         message = "tools are missing: " + "; ".join(each)
-        raise Misconfigured(message, subject="stack", remedy="install them; nothing was downloaded")
+        raise Misconfigured(
+            message,
+            subject="stack",
+            remedy="install them, or name others with --only; nothing was downloaded",
+        )
 
 
 def _named(server: Server, tell: Tell) -> Tell:

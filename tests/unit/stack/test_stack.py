@@ -208,10 +208,21 @@ def test_clear_of_one_server_leaves_the_others_alone(make: Make, layout: Layout)
     assert layout.pki.exists()
 
 
-def test_clear_takes_no_folder_that_is_no_stack(tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    Stack(Layout(tmp_path, tmp_path / "cache"), [Fake("one")]).clear()
-    assert (tmp_path / "thesis").exists()
+def test_a_folder_of_something_else_is_left_alone(make: Make, layout: Layout) -> None:
+    thesis = layout.path / "thesis"
+    thesis.mkdir(parents=True)
+    layout.path.chmod(0o755)
+    stack = make(Fake("one"))
+    with pytest.raises(Misconfigured, match=r"holds something else \(thesis\)"):
+        stack.up(print)
+    assert [path.name for path in layout.path.iterdir()] == ["thesis"]
+    assert layout.path.stat().st_mode & 0o777 == 0o755
+    thesis.rmdir()
+    stack.up(print)
+    stack.down(print)
+    thesis.mkdir()
+    stack.clear()
+    assert thesis.exists()
 
 
 def test_a_guest_gets_the_settings_of_all_servers_together(make: Make) -> None:
