@@ -19,19 +19,21 @@ _CONTRACT: Final = ("--channelID", CHANNEL, "--name", CHAINCODE)
 _UNCHANGED: Final = "unchanged content"
 
 
-def pack(network: Network) -> bool:
-    """Write the package of the contract as it is now; tell whether it is another than before.
+def is_packed(network: Network) -> bool:
+    """Tell whether the package is that of the contract as it is now.
 
     A package of the same text is kept as it is: another release of a compressor would give it another id.
     """
     kept = network.package_id
-    if kept.exists() and kept.read_text(encoding="ascii").partition(":")[0].endswith(version()):
-        return False
+    return kept.exists() and kept.read_text(encoding="ascii").partition(":")[0].endswith(version())
+
+
+def pack(network: Network) -> None:
+    """Write the package of the contract as it is now, and its id."""
     content = package()
     make_directory(network.package.parent)
     write_file(network.package, content, PUBLIC, replace=True)
-    write_file(kept, package_id(content).encode(), PUBLIC, replace=True)
-    return True
+    write_file(network.package_id, package_id(content).encode(), PUBLIC, replace=True)
 
 
 def deploy(network: Network, tell: Callable[[str], None]) -> None:

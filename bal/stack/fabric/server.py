@@ -68,9 +68,10 @@ class Fabric:
         """Make the network on first use, start what does not run, bring the contract up to its present text."""
         network = Network(layout, ports)
         channel.prepare(network)
-        if lifecycle.pack(network):
+        if not lifecycle.is_packed(network):
             for each in ORGANISATIONS:
                 network.process(each, "chaincode").stop()
+            lifecycle.pack(network)
         if self._runs(network):
             return
         for process in network.processes():
