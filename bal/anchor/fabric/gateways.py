@@ -38,8 +38,8 @@ _SUBMIT_SECONDS: Final = 5.0
 _EVALUATE_SECONDS: Final = 5.0
 _CONFLICTS: Final = frozenset(("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"))
 _AWAY: Final = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"))
-_READ_AHEAD: Final = 8
-"""Blocks asked for at a time."""
+_BLOCK_SECONDS: Final = 30.0
+"""How long a peer may take to give a block that it has."""
 
 
 class GatewayChannel:
@@ -155,12 +155,18 @@ class GatewayChannel:
 
     async def blocks(self, first: int, end: int) -> AsyncIterator[bytes]:
         """Yield blocks as the first peer has them."""
-        for start in range(first, end, _READ_AHEAD):
-            numbers = range(start, min(end, start + _READ_AHEAD))
-            for raw in await asyncio.gather(
-                *(self._query("GetBlockByNumber", self.name, str(number)) for number in numbers)
-            ):
-                yield raw
+        if first >= end:
+            return
+        peer = self.peers[0]
+        events = self._single[peer].network(self.name).block_events(first)
+        try:
+            async with events:
+                for _ in range(first, end):
+                    # It would wait for ever for a peer that is gone: streams of events outlast their peers.
+                    block = await asyncio.wait_for(anext(events), _BLOCK_SECONDS)
+                    yield block.SerializeToString()
+        except (FabricError, StopAsyncIteration, TimeoutError) as error:
+            raise _unavailable(error, peer) from error
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -216,7 +222,7 @@ def _read(path: Path) -> bytes:
         raise Misconfigured(message, subject=path.name, remedy="see [fabric] in bal.toml") from error
 
 
-def _unavailable(error: FabricError, peer: str = "") -> LedgerUnavailable:
+def _unavailable(error: Exception, peer: str = "") -> LedgerUnavailable:
     return LedgerUnavailable(
         f"the ledger's peers did not do it: {error}",
         subject=peer or "certification",

@@ -11,6 +11,8 @@ from typing import Any, Final
 from bal.anchor.fabric.block import Block, Writes, altered, read_block
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.membership import Membership
+from bal.anchor.records import of_record
+from chaincode.chain import Head, check_anchor
 from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
 from chaincode.state import ANCHORS, anchor_key, head_key, log_key, source_key
@@ -39,6 +41,8 @@ class Verification:
         self._pages: OrderedDict[str, dict[int, dict[str, Any]]] = OrderedDict()
         self._written: dict[str, tuple[int, Any]] = {}
         """What the blocks wrote last under keys that are no anchor's, and in which block."""
+        self._ends: dict[str, Head] = {}
+        """Where the anchors read so far leave each log: they follow one another without a gap."""
         self._unseen: dict[str, Any] = {}
         """What the peer answered and no block read so far has written."""
 
@@ -78,12 +82,27 @@ class Verification:
                 except ValueError:
                     raise altered(block.number, "the contract's state holds what it never writes") from None
                 if key.startswith(ANCHORS):
-                    if not await self._states(key, record):
-                        raise altered(block.number, "the peer answers something else of one of its anchors")
+                    await self._anchored(block.number, key, record)
+                elif key.startswith(head_key("")) and record != self._end(key).to_json():
+                    raise altered(block.number, "a head is not where the anchors before it lead")
                 else:
                     self._written[key] = (block.number, record)
                 if self._unseen.get(key) == record:
                     del self._unseen[key]
+
+    async def _anchored(self, number: int, key: str, record: Any) -> None:
+        try:
+            anchor = of_record(record, "", "", number).anchor
+            end = check_anchor(anchor, self._end(head_key(anchor.log)))
+        except (ContractError, KeyError, TypeError, ValueError):
+            raise altered(number, "one of its anchors does not follow on the one before") from None
+        if not await self._states(key, record):
+            raise altered(number, "the peer answers something else of one of its anchors")
+        self._ends[anchor.log] = end
+
+    def _end(self, key: str) -> Head:
+        log = key.removeprefix(head_key(""))
+        return self._ends.get(log, Head(log))
 
     def _check_endorsed(self, number: int, transaction: Writes) -> None:
         signers = self._members.signers(transaction.endorsements)

@@ -15,6 +15,7 @@ from bal.anchor.embedded.identity import OPERATOR
 from bal.anchor.embedded.ledger import EmbeddedLedger
 from bal.anchor.embedded.verified import verify_chain
 from bal.core.commitment import Commitment
+from bal.ports import Ledger
 from chaincode.anchor import GENESIS, Anchor
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -86,6 +87,12 @@ def chain(
         anchors.append(anchor)
         previous = anchor.hash
     return anchors
+
+
+async def begin_with(ledger: Ledger) -> None:
+    """Register log bal-1 and source dso-a on any ledger."""
+    await ledger.register_log("bal-1")
+    await ledger.register_source("dso-a")
 
 
 async def begin(ledger: EmbeddedLedger) -> None:

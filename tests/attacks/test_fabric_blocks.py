@@ -1,0 +1,208 @@
+"""A peer that lies: in its blocks, or in what it answers. Every block is read, and what does not fit is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fabric_protos.common import common_pb2
+
+from bal.anchor.embedded.block import Transaction, Write
+from bal.anchor.fabric import verification
+from bal.anchor.fabric.ledger import FabricLedger
+from bal.core.errors import LedgerAltered
+from bal.system import SystemClock
+from chaincode import canonical
+from tests.unit.anchor.embedded.home import begin_with, chain
+from tests.unit.anchor.fabric.network import Authority, Network, Peer, block_hash, make_block
+
+
+@pytest.fixture
+async def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """Return a network of blocks 0 (configuration), 1 and 2 (registrations), 3 to 6 (anchors)."""
+    monkeypatch.setattr(verification, "_PAUSE", 0.0)
+    made = Network()
+    operator = ledger(made)
+    await begin_with(operator)
+    for anchor in chain(4):
+        await operator.anchor([anchor])
+    await operator.verify()
+    return made
+
+
+def ledger(network: Network) -> FabricLedger:
+    return FabricLedger(network.channel("DsoMSP"), SystemClock())
+
+
+async def altered(network: Network) -> int:
+    """Return which block is named."""
+    with pytest.raises(LedgerAltered) as error:
+        await ledger(network).verify()
+    return error.value.block
+
+
+def change(peer: Peer, number: int, work: Callable[[Any], None]) -> None:
+    block = common_pb2.Block.FromString(peer.blocks[number])
+    work(block)
+    peer.blocks[number] = block.SerializeToString()
+
+
+def rebuild(peer: Peer, first: int) -> None:
+    """Make the hashes fit again from a block on, as who rewrites a file of blocks would."""
+    for number in range(first, len(peer.blocks)):
+        block = common_pb2.Block.FromString(peer.blocks[number])
+        peer.blocks[number] = make_block(
+            number,
+            block_hash(peer.blocks[number - 1]),
+            list(block.data.data),
+            block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER],
+        )
+
+
+async def test_every_flipped_byte_of_a_block_is_found(network: Network) -> None:
+    peer = network.peers[0]
+    raw = peer.blocks[4]
+    for place in range(0, len(raw), 7):
+        peer.blocks[4] = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
+        assert await altered(network) in {4, 5}, place
+    peer.blocks[4] = raw
+    await ledger(network).verify()
+
+
+async def test_blocks_cut_swapped_repeated_and_missing_are_found(network: Network) -> None:
+    peer = network.peers[0]
+    whole = list(peer.blocks)
+    peer.blocks[:] = [*whole[:4], whole[5], whole[4], whole[6]]
+    assert await altered(network) == 4
+    peer.blocks[:] = [*whole[:5], whole[4], *whole[5:]]
+    assert await altered(network) == 5
+    peer.blocks[:] = [*whole[:4], *whole[5:]]
+    assert await altered(network) == 4
+    peer.blocks[:] = whole[:6]  # a shorter chain, well-formed: the state still has the last anchor
+    assert await altered(network) == 5
+    peer.blocks[:] = whole
+    await ledger(network).verify()
+
+
+async def test_a_peer_that_says_it_has_more_than_it_gives(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = ledger(network)
+
+    async def height() -> int:
+        return len(network.peers[0].blocks) + 1
+
+    monkeypatch.setattr(operator._channel, "height", height)
+    with pytest.raises(LedgerAltered) as error:
+        await operator.verify()
+    assert error.value.block == 7
+
+
+async def test_a_validity_flag_turned_is_found(network: Network) -> None:
+    peer = network.peers[0]
+
+    def refuse(block: Any) -> None:
+        block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER] = b"\x0b"
+
+    change(peer, 4, refuse)
+    assert await altered(network) == 5  # its anchors follow on none
+    change(peer, 6, refuse)
+    peer.blocks[4] = network.order[4][0]
+    assert await altered(network) == 6  # the last one: the peer's state has more than its blocks
+    peer.blocks[6] = network.order[6][0]
+
+    def none(block: Any) -> None:
+        block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER] = b""
+
+    change(peer, 4, none)
+    assert await altered(network) == 4
+
+
+@pytest.mark.parametrize("who", ["one", "twice", "stranger", "signature"])
+async def test_an_anchor_too_few_endorsed_is_found(network: Network, who: str) -> None:
+    """Its hashes fit, its state fits; only the signatures say that the organisations did not agree."""
+    if who == "stranger":  # calls itself the market operator, by a CA of its own
+        network.authorities["MarketMSP"] = Authority("MarketMSP")
+    if who == "signature":
+        network.authorities["MarketMSP"].peer_key = Authority("MarketMSP").peer_key
+    endorsers = {"one": ["DsoMSP"], "twice": ["DsoMSP", "DsoMSP"]}.get(who, ["DsoMSP", "MarketMSP"])
+    forged = chain(5)[4]
+    members = {**forged.to_json(), "tx_id": "ab" * 32, "time": "2026-01-01T00:00:00.000000Z"}
+    record = canonical.encode({**members, "organisation": "DsoMSP", "suspended": []}).decode()
+    head = canonical.encode({"log": "bal-1", "next": 5, "hash": forged.hash}).decode()
+    transaction = Transaction(
+        tx_id="ab" * 32,
+        time="2026-01-01T00:00:00.000000Z",
+        function="Anchor",
+        args=(),
+        organisation="DsoMSP",
+        roles=(),
+        reads=(),
+        writes=(Write(f"anchor/bal-1/{4:020d}", record), Write("head/bal-1", head)),
+        result="",
+    )
+    assert network.commit(transaction, endorsers) == 7
+    assert await altered(network) == 7
+
+
+@pytest.mark.parametrize("function", ["ListAnchors", "GetHead", "GetSource", "ListLogs"])
+async def test_an_answer_that_no_block_wrote_is_found(network: Network, function: str) -> None:
+    peer, operator = network.peers[0], ledger(network)
+    args = {"ListAnchors": ["bal-1", "0", "256"], "ListLogs": ["", "256"], "GetHead": ["bal-1"]}
+    said = json.loads(await operator._channel.evaluate(function, args.get(function, ["dso-a"])))
+    one = said[0] if isinstance(said, list) else said
+    one.update(
+        {
+            "ListAnchors": {"root": "ab" * 32},
+            "ListLogs": {"organisation": "MarketMSP"},
+            "GetHead": {"next": 3},
+            "GetSource": {"suspended_by": {"RegulatorMSP": "made up"}},
+        }[function]
+    )
+    peer.lies[function] = json.dumps(said).encode()
+    if function == "ListLogs":  # the page after it is empty
+
+        async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:
+            return b"[]" if name == "ListLogs" and call[0] else await plain(name, call, *rest, **more)
+
+        plain = operator._channel.evaluate
+        operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
+    with pytest.raises(LedgerAltered):
+        await operator.verify()
+
+
+async def test_a_log_and_an_anchor_that_are_in_no_block_are_found(network: Network) -> None:
+    peer = network.peers[0]
+    found = peer.state.get("anchor/bal-1/" + f"{3:020d}")
+    assert found is not None
+    record = json.loads(found.value)
+    record["seq"] = 4
+    peer.state.write("anchor/bal-1/" + f"{4:020d}", canonical.encode(record), (6, 0))
+    assert await altered(network) == 6
+
+
+async def test_an_anchor_taken_out_of_a_rewritten_chain_is_found(network: Network) -> None:
+    """All blocks after it are made anew: state, heads and hashes agree, but one anchor is gone from the blocks."""
+    peer = network.peers[0]
+    del peer.blocks[4]
+    rebuild(peer, 4)
+    assert await altered(network) == 4
+
+
+async def test_reading_goes_on_while_anchors_come(network: Network) -> None:
+    operator, writer = ledger(network), ledger(network)
+    channel = operator._channel
+    height = channel.height
+    more = iter(chain(8)[4:])
+
+    async def growing() -> int:
+        found = await height()
+        anchor = next(more, None)
+        if anchor is not None:
+            await writer.anchor([anchor])
+        return found
+
+    channel.height = growing  # type: ignore[method-assign]
+    await operator.verify()

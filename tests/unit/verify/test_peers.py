@@ -1,0 +1,101 @@
+"""Peers compared: behind for a moment, behind for good, another anchor, no answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bal.core.errors import LedgerUnavailable
+from bal.verify.peers import compare_peers
+from bal.verify.report import AuditReport, Finding
+from chaincode.anchor import Anchor
+from chaincode.chain import Head
+from tests.unit.anchor.embedded.home import SteppingClock, chain
+
+LINE = chain(6)
+FORK = chain(6, tag="b")
+
+
+class Peers:
+    """What three peers hold, log by log; `late` catch up when asked often enough."""
+
+    peers = ("a:1", "b:1", "c:1")
+
+    def __init__(self) -> None:
+        self.held: dict[str, dict[str, list[Anchor]]] = {peer: {"bal-1": LINE} for peer in self.peers}
+        self.late: dict[str, int] = {}
+        self.silent: set[str] = set()
+
+    async def logs_at(self, peer: str) -> list[str]:
+        return list(self._of(peer))
+
+    async def head_at(self, peer: str, log: str) -> Head:
+        held = self._of(peer).get(log, [])
+        if self.late.get(peer, 0) > 0:
+            self.late[peer] -= 1
+            held = held[:3]
+        return Head(log, len(held), held[-1].hash) if held else Head(log)
+
+    async def find_at(self, peer: str, log: str, seq: int) -> Anchor | None:
+        held = self._of(peer).get(log, [])
+        return held[seq] if seq < len(held) else None
+
+    def _of(self, peer: str) -> dict[str, list[Anchor]]:
+        if peer in self.silent:
+            raise LedgerUnavailable("no answer", subject=peer)
+        return self.held[peer]
+
+
+async def findings(peers: Peers) -> set[Finding]:
+    report = AuditReport()
+    await compare_peers(peers, report, SteppingClock())
+    assert len(report.findings) == len(set(report.findings))
+    return set(report.findings)
+
+
+async def test_peers_that_agree_are_no_finding() -> None:
+    peers = Peers()
+    assert await findings(peers) == set()
+    peers.held = {peer: {} for peer in peers.peers}
+    assert await findings(peers) == set()
+
+
+async def test_one_that_is_behind_for_a_moment_is_none_and_for_good_is() -> None:
+    peers = Peers()
+    peers.late = {"b:1": 4}
+    assert await findings(peers) == set()
+    peers.late = {"b:1": 10_000}
+    assert await findings(peers) == {Finding("peer_differs", "b:1")}
+
+
+@pytest.mark.parametrize("peer", Peers.peers[1:])
+async def test_another_anchor_is_a_finding(peer: str) -> None:
+    peers = Peers()
+    peers.held[peer] = {"bal-1": [*LINE[:5], FORK[5]]}
+    assert await findings(peers) == {Finding("peer_differs", peer)}
+
+
+async def test_where_the_own_one_is_another_both_others_differ_from_it() -> None:
+    peers = Peers()
+    peers.held["a:1"] = {"bal-1": FORK}
+    assert await findings(peers) == {Finding("peer_differs", "b:1"), Finding("peer_differs", "c:1")}
+
+
+async def test_the_own_one_may_be_the_one_behind() -> None:
+    peers = Peers()
+    peers.held["a:1"] = {"bal-1": LINE[:2]}
+    assert await findings(peers) == {Finding("peer_differs", "a:1")}
+
+
+async def test_a_log_that_one_does_not_know_is_a_finding() -> None:
+    peers = Peers()
+    peers.held["c:1"] = {"bal-1": LINE, "bal-2": chain(1, log="bal-2")}
+    assert await findings(peers) == {Finding("peer_differs", "a:1"), Finding("peer_differs", "b:1")}
+
+
+async def test_a_silent_one_is_named_and_the_others_are_compared() -> None:
+    peers = Peers()
+    peers.silent = {"a:1"}
+    peers.held["c:1"] = {"bal-1": FORK}
+    assert await findings(peers) == {Finding("peer_silent", "a:1"), Finding("peer_differs", "c:1")}
+    peers.silent = set(peers.peers)
+    assert await findings(peers) == {Finding("peer_silent", peer) for peer in peers.peers}
