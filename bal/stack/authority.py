@@ -3,12 +3,17 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
+
+from cryptography import x509
 
 from bal.durable import make_directory
 from bal.pki import Authority
 from bal.stack.layout import Layout
+
+RENEW_BEFORE: Final = timedelta(days=30)
 
 
 @contextmanager
@@ -18,6 +23,20 @@ def authority(layout: Layout) -> Iterator[Authority]:
     with (layout.path / "pki.lock").open("a", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Authority.open(layout.pki) if Authority.exists(layout.pki) else Authority.create(layout.pki)
+
+
+def prepare(layout: Layout) -> None:
+    """Make the CA before several servers ask for it; sign its revocation list anew before servers refuse everybody for its age."""
+    with authority(layout) as ca:
+        if revocation_list_ends(ca.crl_path) <= datetime.now(UTC) + RENEW_BEFORE:
+            ca.renew_crl()
+
+
+def revocation_list_ends(path: Path) -> datetime:
+    """Return until when a revocation list counts (RFC 5280, nextUpdate)."""
+    ends = x509.load_pem_x509_crl(path.read_bytes()).next_update_utc
+    assert ends is not None, "every list of ours has one"
+    return ends
 
 
 def issued(layout: Layout, name: str) -> tuple[Path, Path]:

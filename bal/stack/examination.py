@@ -3,13 +3,14 @@
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
 
 from bal.stack import left
+from bal.stack.authority import RENEW_BEFORE, revocation_list_ends
 from bal.stack.download import size
 from bal.stack.facts import Facts
 from bal.stack.layout import Layout
@@ -18,7 +19,6 @@ from bal.stack.server import Server
 from bal.stack.stack import Stack
 from bal.stack.toolchain import available_memory
 
-_WARN: Final = timedelta(days=30)
 _FREE_MIB: Final = 2048
 _MEMORY_MIB: Final = 3072
 """What all servers together take, idle and under some load: 0.5 (Fabric) + 1.6 (Cassandra) + 0.3 (Kafka) GB and a rest."""
@@ -98,8 +98,11 @@ def _certificates(layout: Layout) -> Finding:
         except (OSError, ValueError):
             continue
         count += 1
-        if certificate.not_valid_after_utc <= now + _WARN:
+        if certificate.not_valid_after_utc <= now + RENEW_BEFORE:
             soon.append(f"{path.relative_to(layout.path)} on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    crl = layout.pki / "crl.pem"
+    if crl.exists() and revocation_list_ends(crl) <= now + RENEW_BEFORE:
+        soon.append("pki/crl.pem (`bal stack up` signs it anew)")
     found = f"expire within 30 days: {', '.join(sorted(soon)[:5])}" if soon else f"{count} in time"
     return Finding("certificates", not soon, found)
 

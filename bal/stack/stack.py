@@ -12,7 +12,7 @@ from typing import Any, Final
 from bal.core.errors import BalError, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
 from bal.stack import left
-from bal.stack.authority import authority
+from bal.stack.authority import prepare
 from bal.stack.download import installing
 from bal.stack.facts import Facts
 from bal.stack.layout import Layout
@@ -84,8 +84,7 @@ class Stack:
             self._refuse_moving(facts, chosen)
             self._refuse_taken(chosen)
             Facts(chosen, facts.servers).write(self.layout)
-            with authority(self.layout):
-                pass  # made before several need it
+            prepare(self.layout)
             before = self._running(chosen)
             try:
                 _all(

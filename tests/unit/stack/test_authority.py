@@ -1,0 +1,56 @@
+"""The CA of a stack, asked by several at a time, and what doctor says of its age."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bal.pki import Authority
+from bal.pki import certificates as certificates_of
+from bal.stack import authority as room
+from bal.stack.examination import examine
+from bal.stack.layout import Layout
+from bal.stack.stack import Stack
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "stack", tmp_path / "cache")
+
+
+def test_several_at_a_time_get_one_ca_and_one_certificate_a_name(layout: Layout) -> None:
+    names = ["a", "b"] * 4
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda name: room.issued(layout, name), names))
+    assert len(set(paths)) == 2
+    assert [each.name for each in Authority.open(layout.pki).list()] == ["a", "b"]
+
+
+def test_a_revoked_one_gets_another(layout: Layout) -> None:
+    certificate, _ = room.issued(layout, "a")
+    before = certificate.read_bytes()
+    with room.authority(layout) as ca:
+        ca.revoke("a")
+    room.issued(layout, "a")
+    assert certificate.read_bytes() != before
+
+
+def test_an_old_revocation_list_is_signed_anew_and_a_young_one_is_not(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.prepare(layout)
+    crl = layout.pki / "crl.pem"
+    young = crl.read_bytes()
+    room.prepare(layout)
+    assert crl.read_bytes() == young
+    monkeypatch.setattr(certificates_of, "CRL_DAYS", 29)
+    with room.authority(layout) as ca:
+        ca.renew_crl()
+    monkeypatch.undo()
+    certificates = [each for each in examine(Stack(layout, [])) if each.what == "certificates"]
+    assert [(each.ok, each.found) for each in certificates] == [
+        (False, "expire within 30 days: pki/crl.pem (`bal stack up` signs it anew)")
+    ]
+    room.prepare(layout)
+    assert room.revocation_list_ends(crl) > datetime.now(UTC) + timedelta(days=30)
