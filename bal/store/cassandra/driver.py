@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import structlog
 from cassandra import ConsistencyLevel, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
@@ -17,7 +16,7 @@ from cassandra.query import tuple_factory
 
 from bal.store.cassandra.access import CassandraAccess
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)  # the standard library's: verbs that set up no logging stay silent
 _RECONNECT_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
@@ -55,7 +54,7 @@ class DriverLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Tell the kind of the event: its arguments may hold values and addresses."""
         text = str(record.msg)[:80] if record.args else record.funcName
-        _log.debug("cassandra driver", part=record.name, level=record.levelname.lower(), event_kind=text)
+        _log.debug("%s of the driver: %s", record.name, text)
 
 
 def quieten() -> None:

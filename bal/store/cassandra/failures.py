@@ -1,5 +1,6 @@
 """What the driver's errors mean for us. Their texts may quote values, so none of them is passed on."""
 
+import ssl
 from collections.abc import Mapping
 
 from cassandra import (
@@ -63,6 +64,11 @@ def unreached(error: BaseException) -> BalError:
                 return Misconfigured(
                     message, subject="cassandra.certificate", remedy="use one of its CA that is not revoked"
                 )
+        if any(isinstance(cause, ssl.SSLError) for cause in causes):
+            message = (
+                "the server breaks off the TLS connection: it ends, or refuses this client's certificate"
+            )
+            return StoreUnavailable(message, subject="cassandra.certificate", remedy="look at its log")
         names = ", ".join(sorted({type(cause).__name__ for cause in causes}))
         message = f"Cassandra cannot be reached ({names or 'no address'})"
         return StoreUnavailable(message, subject="cassandra.hosts", remedy="start it, or correct its address")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bal.core.errors import BalError, Misconfigured, StoreFailed, Unavailable
+from bal.core.errors import BalError, Misconfigured, StoreFailed, StoreUnavailable, Unavailable
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.scripts import Migration, read_migrations
-from bal.store.cassandra.session import Session
+from bal.store.cassandra.session import Row, Session
 
 ONE_NODE: Final = {"class": "SimpleStrategy", "replication_factor": "1"}
 APPLIED, PENDING, ALTERED, UNKNOWN = "applied", "pending", "altered", "unknown"
@@ -24,6 +24,7 @@ _UNLOCK: Final = "DELETE FROM migration_lock WHERE id = 0 IF holder = ?"
 _LOCK_SECONDS: Final = 120
 _WAIT_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.5
+_LISTED_TRIES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def migrate(access: CassandraAccess, folder: Path, replication: Mapping[st
 
 
 async def status(access: CassandraAccess, folder: Path) -> list[Standing]:
-    """Return how every migration stands, by number. Raises as `Session.connect` does when there is no keyspace."""
+    """Return how every migration stands, by number. All are pending where there is no keyspace."""
     session = await Session.connect(access)
     try:
         return await standings(session, read_migrations(folder))
@@ -86,13 +87,25 @@ async def standings(session: Session, migrations: Sequence[Migration]) -> list[S
     """Return how every migration stands in the session's keyspace."""
     done: dict[int, tuple[str, str]] = {}
     if await session.one(_TABLES, (session.access.keyspace, "migrations")) is not None:
-        done = {number: (title, checksum) for number, title, checksum in await session.all(_DONE)}
+        done = {number: (title, checksum) for number, title, checksum in await _done(session)}
     found = []
     for migration in migrations:
         applied = done.pop(migration.number, None)
         same = applied == (migration.title, migration.checksum)
         found.append(Standing(migration.name, PENDING if applied is None else APPLIED if same else ALTERED))
     return found + [Standing(f"{number:04}-{title}", UNKNOWN) for number, (title, _) in sorted(done.items())]
+
+
+async def _done(session: Session) -> list[Row]:
+    """Return the rows of `migrations`. A table that is being made is listed a moment before it can be read."""
+    for _ in range(_LISTED_TRIES):
+        try:
+            return await session.all(_DONE)
+        except StoreUnavailable:
+            raise
+        except StoreFailed:
+            await asyncio.sleep(_POLL_SECONDS)
+    return await session.all(_DONE)
 
 
 def _pending(found: Sequence[Standing]) -> bool:

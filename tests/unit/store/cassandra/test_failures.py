@@ -1,5 +1,7 @@
 """What the driver's errors mean, and that none of their texts gets through."""
 
+import ssl
+
 import pytest
 from cassandra import (
     AuthenticationFailed,
@@ -76,6 +78,7 @@ def test_our_own_errors_stay() -> None:
         (AuthenticationFailed(SECRET), Misconfigured, "password"),
         (AuthenticationFailed(f"Unable to perform authentication: {SECRET}"), StoreUnavailable, "reached"),
         (ConnectionRefusedError(SECRET), StoreUnavailable, "reached"),
+        (ssl.SSLEOFError("EOF occurred in violation of protocol"), StoreUnavailable, "client's certificate"),
         (OSError("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x"), Misconfigured, "client's certificate"),
         (OSError("[SSL: CERTIFICATE_VERIFY_FAILED] x"), Misconfigured, "server's certificate"),
     ],
