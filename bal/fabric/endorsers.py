@@ -1,6 +1,6 @@
 """Which organisations can endorse, and how many are needed."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,7 +20,6 @@ class Endorsers:
         if not 1 <= self.needed <= len(self.organisations):
             raise ValueError(f"{self.needed} of {len(self.organisations)} organisations can't endorse")
 
-    def groups(self, failed: Collection[str]) -> Iterator[tuple[str, ...]]:
-        """Yield every group of as many organisations as needed, those with the fewest of the failed ones first."""
-        groups = combinations(self.organisations, self.needed)
-        yield from sorted(groups, key=lambda group: sum(name in failed for name in group))
+    def groups(self) -> Iterator[tuple[str, ...]]:
+        """Yield every group of as many organisations as needed."""
+        yield from combinations(self.organisations, self.needed)

@@ -18,12 +18,14 @@ class Endpoint:
 
     `address` is host:port. `tls_roots` are the PEM certificates of the CA its TLS certificate comes from (empty: no TLS); `server_name` the name that certificate carries
     where it is not the host; `certificate` and `key` (PEM) are for servers that ask clients for one. `largest_message` bounds what is received and sent, in bytes.
-    `options` are further gRPC channel arguments.
+    `msp_id` is the peer's organisation: with it, a
+    gateway that hangs or is gone puts its own peers in doubt as endorsers. `options` are further gRPC channel arguments.
     """
 
     address: str
     tls_roots: bytes = field(default=b"", repr=False)
     server_name: str = ""
+    msp_id: str = ""
     certificate: bytes = field(default=b"", repr=False)
     key: bytes = field(default=b"", repr=False)
     largest_message: int = 100 * MIB

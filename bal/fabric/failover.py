@@ -8,13 +8,11 @@ import asyncio
 import logging
 import math
 import random
-import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, TypeVar
 
 from bal.fabric import wire
 from bal.fabric.attempts import Attempts
-from bal.fabric.backoff import Backoff
 from bal.fabric.endorsers import Endorsers
 from bal.fabric.errors import (
     Closed,
@@ -28,6 +26,7 @@ from bal.fabric.errors import (
     SubmitError,
 )
 from bal.fabric.link import CallFailed, Link
+from bal.fabric.ways import Course, Ways
 
 logger = logging.getLogger("bal.fabric")
 
@@ -44,8 +43,6 @@ _LONGEST_WAIT: Final = 5.0
 """How long one gateway is waited for to tell of a commit, where there are others: it may hang, or be behind."""
 
 E = TypeVar("E", bound=GatewayError)
-Way = tuple[Link, tuple[str, ...]]
-"""A gateway, and the organisations named to it (none: its own choice)."""
 
 
 class Failover:
@@ -53,8 +50,7 @@ class Failover:
 
     def __init__(self, links: Sequence[Link], endorsers: Endorsers | None) -> None:
         self._links = tuple(links)
-        self._endorsers = endorsers
-        self._ways: dict[Way, Backoff] = {}
+        self._ways = Ways(endorsers)
         self.closed = False
 
     async def evaluate(self, request: Any, seconds: float) -> bytes:
@@ -84,31 +80,29 @@ class Failover:
         Raises EndorseError, of its kinds ContractError and MismatchError at once and the others when every way has been tried.
         """
         attempts = Attempts(seconds)
-        failed: set[str] = set()
-        dead: set[Link] = set()
-        for (link, group), last in self._plan(request, failed):
+        only = tuple(request.endorsing_organizations)
+        # Who was named is asked, nobody else; and transient data goes to nobody that was not named.
+        choose = not only and not wire.has_transient(request.proposed_transaction.proposal_bytes)
+        course = Course(self._ways, self.preferred(), None if choose else only)
+        for link, group in course:
             if attempts.left <= 0:
                 break
-            if link in dead:
-                continue
             del request.endorsing_organizations[:]
             request.endorsing_organizations.extend(group)
             try:
-                response = await self._call(link, "Endorse", request, attempts.seconds(last=last))
+                share = attempts.seconds(last=course.is_last(link))
+                response = await self._call(link, "Endorse", request, share)
             except CallFailed as failure:
                 attempts.note(link, group, failure)
-                failed.update(detail.msp_id for detail in failure.details)
                 kind = _kind(failure)
                 if kind is not EndorseError:
-                    self._way(link, group).worked()
-                if kind is not EndorseError or failure.code not in _ELSEWHERE:
+                    course.worked(link, group)
                     raise self._error(kind, attempts, request.transaction_id) from None
-                if failure.answered:
-                    self._way(link, group).failed()
-                else:
-                    dead.add(link)
+                course.failed(link, group, failure)
+                if failure.code not in _ELSEWHERE:
+                    break
                 continue
-            self._way(link, group).worked()
+            course.worked(link, group)
             return response.prepared_transaction
         raise self._error(EndorseError, attempts, request.transaction_id)
 
@@ -197,33 +191,6 @@ class Failover:
             await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(attempts.left, 0)))  # noqa: S311 - spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
         return None
-
-    def _plan(self, request: Any, failed: set[str]) -> Iterator[tuple[Way, bool]]:
-        """Yield the ways to get a proposal endorsed, and whether it is known to be the last.
-
-        Who was named is asked, nobody else; transient data goes to nobody that was not named. Ways being left alone come at the end.
-        """
-        links = self.preferred()
-        named = tuple(request.endorsing_organizations)
-        endorsers = self._endorsers
-        if named or endorsers is None or wire.has_transient(request.proposed_transaction.proposal_bytes):
-            yield from (((link, named), link is links[-1]) for link in links)
-            return
-        skipped: list[Way] = []
-        for link in links:
-            if self._way(link, ()).ready():
-                yield (link, ()), False
-            else:
-                skipped.append((link, ()))
-            for group in endorsers.groups(failed):
-                if self._way(link, group).ready():
-                    yield (link, group), False
-                else:
-                    skipped.append((link, group))
-        yield from ((way, False) for way in skipped)
-
-    def _way(self, link: Link, group: tuple[str, ...]) -> Backoff:
-        return self._ways.setdefault((link, group), Backoff(time.monotonic))
 
     @staticmethod
     def _error(kind: type[E], attempts: Attempts, transaction_id: str) -> E:

@@ -71,7 +71,10 @@ async def connect(identity: fabric.Identity, key: ec.EllipticCurvePrivateKey) ->
     def make(*peers: FakeGateway, **options: Any) -> fabric.Gateway:
         options.setdefault("signer", fabric.private_key_signer(pem_of(key)))
         options.setdefault("identity", identity)
-        endpoints = [fabric.Endpoint(peer.address) for peer in peers]
+        msps = options.pop("msps", [""] * len(peers))
+        endpoints = [
+            fabric.Endpoint(peer.address, msp_id=msp_id) for peer, msp_id in zip(peers, msps, strict=True)
+        ]
         opened.append(fabric.connect(endpoints=endpoints, **options))
         return opened[-1]
 

@@ -53,7 +53,7 @@ async def test_every_pair_is_tried_and_then_another_gateway(
         ("MarketMSP", "RegulatorMSP"),
     }
     assert len(endorsements(peers[0])) == 4
-    assert endorsements(peers[1]) == [()]
+    assert endorsements(peers[1]) == [("MarketMSP", "RegulatorMSP")]
 
 
 async def test_it_is_the_same_proposal_at_every_gateway(connect: Connect, peers: list[FakeGateway]) -> None:
@@ -91,6 +91,15 @@ async def test_transient_data_goes_to_nobody_that_was_not_named(
     assert endorsements(peers[1]) == [()]
 
 
+async def test_without_anybody_in_doubt_the_next_gateway_chooses_itself(
+    connect: Connect, peers: list[FakeGateway]
+) -> None:
+    peers[0].answers["Endorse"] = [refuse("FAILED_PRECONDITION", "no combination of peers")] * 4
+    contract = connect(*peers, endorsers=TWO_OF_THREE).network("c").contract("basic")
+    assert await contract.submit("put") == b"put"
+    assert endorsements(peers[1]) == [()]
+
+
 @pytest.mark.parametrize("said", ["chaincode response 500, no", "ProposalResponsePayloads do not match"])
 async def test_what_another_gateway_would_not_change_is_told_at_once(
     connect: Connect, peers: list[FakeGateway], said: str
@@ -100,6 +109,39 @@ async def test_what_another_gateway_would_not_change_is_told_at_once(
         await connect(*peers, endorsers=TWO_OF_THREE).network("c").contract("basic").submit("put")
     assert endorsements(peers[0]) == [()]
     assert peers[1].seen == []
+
+
+async def test_a_gateway_that_hangs_puts_its_own_peers_in_doubt(
+    connect: Connect, peers: list[FakeGateway]
+) -> None:
+    """Another gateway left to itself might choose the peer that hangs."""
+    peers[0].answers["Endorse"] = [hang()]
+    peers[1].answers["Endorse"] = []
+    short = fabric.Deadlines(endorse=1.5)
+    gateway = connect(*peers, msps=ORGANISATIONS, endorsers=TWO_OF_THREE, deadlines=short)
+    contract = gateway.network("c").contract("basic")
+    await contract.submit("put")
+    await contract.submit("put")
+    assert endorsements(peers[0]) == [()]
+    assert endorsements(peers[1]) == [("MarketMSP", "RegulatorMSP")] * 2
+
+
+async def test_peers_in_doubt_are_trusted_again_once_they_endorse(
+    connect: Connect, peers: list[FakeGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bal.fabric.backoff.FIRST_SECONDS", 0.0)
+    await peers[0].stop()
+    gateway = connect(*peers, msps=ORGANISATIONS, endorsers=TWO_OF_THREE)
+    contract = gateway.network("c").contract("basic")
+    await contract.submit("put")
+    assert endorsements(peers[1]) == [("MarketMSP", "RegulatorMSP")]
+    await peers[0].start()
+    for _ in range(500):
+        await contract.submit("put")
+        if peers[0].count("Endorse"):
+            break
+    await contract.submit("put")
+    assert endorsements(peers[0])[-1] == ()
 
 
 async def test_all_that_was_tried_is_told(connect: Connect, peers: list[FakeGateway]) -> None:
