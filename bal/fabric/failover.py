@@ -83,7 +83,7 @@ class Failover:
         only = tuple(request.endorsing_organizations)
         # Who was named is asked, nobody else; and transient data goes to nobody that was not named.
         choose = not only and not wire.has_transient(request.proposed_transaction.proposal_bytes)
-        course = Course(self._ways, self.preferred(), None if choose else only)
+        course = Course(self._ways, *self._sorted(), None if choose else only)
         for link, group in course:
             if attempts.left <= 0:
                 break
@@ -141,10 +141,18 @@ class Failover:
 
     def preferred(self) -> list[Link]:
         """Return the gateways in the order to try them: those being left alone last."""
+        ready, resting = self._sorted()
+        return ready + resting
+
+    def _sorted(self) -> tuple[list[Link], list[Link]]:
+        """Return the gateways that may be used and those being left alone, each in order.
+
+        Raises Closed.
+        """
         if self.closed:
             raise Closed("the gateway was closed")
         ready = [link for link in self._links if link.backoff.ready()]
-        return ready + [link for link in self._links if link not in ready]
+        return ready, [link for link in self._links if link not in ready]
 
     async def close(self) -> None:
         """Close every channel."""

@@ -35,13 +35,19 @@ class Course:
     that hangs, and take all the time there is. Ways being left alone come last. `only`: the one group that may be named, by the caller's choice.
     """
 
-    def __init__(self, ways: Ways, links: Sequence[Link], only: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, ways: Ways, ready: Sequence[Link], resting: Sequence[Link], only: tuple[str, ...] | None
+    ) -> None:
         self._ways = ways
-        self._links = links
+        self._links = [*ready, *resting]
         self._only = only
         self._gone: set[Link] = set()
         self._known = ways.endorsers.organisations if ways.endorsers and only is None else ()
-        self._doubtful = {msp_id for msp_id in self._known if not ways.organisation(msp_id).ready()}
+        # Whose gateway is left alone is tried again through that gateway, not through another that would hang with it.
+        away = {link.endpoint.msp_id for link in resting} - {link.endpoint.msp_id for link in ready}
+        self._doubtful = {
+            msp_id for msp_id in self._known if msp_id in away or not ways.organisation(msp_id).ready()
+        }
 
     def __iter__(self) -> Iterator[Way]:
         if self._only is not None or self._ways.endorsers is None:

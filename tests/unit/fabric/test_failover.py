@@ -144,6 +144,21 @@ async def test_peers_in_doubt_are_trusted_again_once_they_endorse(
     assert endorsements(peers[0])[-1] == ()
 
 
+async def test_peers_in_doubt_are_tried_again_through_their_own_gateway_only(
+    connect: Connect, peers: list[FakeGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through another gateway that one would hang with them, and be taken for gone as well."""
+    peers[0].answers["Endorse"] = [hang()]
+    short = fabric.Deadlines(endorse=1.5)
+    gateway = connect(*peers, msps=ORGANISATIONS, endorsers=TWO_OF_THREE, deadlines=short)
+    contract = gateway.network("c").contract("basic")
+    await contract.submit("put")
+    ways = gateway._session.failover._ways
+    monkeypatch.setattr(ways.organisation("DsoMSP"), "_until", 0.0)
+    await contract.submit("put")
+    assert endorsements(peers[1]) == [("MarketMSP", "RegulatorMSP")] * 2
+
+
 async def test_all_that_was_tried_is_told(connect: Connect, peers: list[FakeGateway]) -> None:
     for peer in peers[:2]:
         peer.answers["Endorse"] = [dead("DsoMSP")] * 4
