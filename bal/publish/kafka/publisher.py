@@ -15,6 +15,9 @@ BATCH_BYTES: Final = 512 * 1024
 """Bytes of a record batch before compression: under the 1 MiB a topic takes, whatever compression does."""
 ANSWER_SECONDS: Final = 30.0
 """How long Kafka may take to acknowledge one batch of ours before its producer is given up."""
+GRACE_SECONDS: Final = 3.0
+"""How long a topic that is not there is looked for before its source is refused."""
+_ASKING_SECONDS: Final = 0.2
 _REQUEST_MILLISECONDS: Final = 10_000
 _END_SECONDS: Final = 5.0
 _KEYS: Final = 1 << 17
@@ -40,6 +43,7 @@ class KafkaPublisher:
         sources: Callable[[], Mapping[str, Source]] = dict,
         *,
         answer_seconds: float = ANSWER_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._kafka = library("aiokafka")
         self._errors = library("aiokafka.errors")
@@ -47,6 +51,7 @@ class KafkaPublisher:
         self._access = access
         self._sources = sources
         self._answer_seconds = answer_seconds
+        self._grace_seconds = grace_seconds
         self._turn = asyncio.Lock()
         self._producer: Any = None
         self._keys: dict[tuple[bytes, int], int] = {}
@@ -123,14 +128,22 @@ class KafkaPublisher:
             raise next((each for each in failed if isinstance(each, PublishRefused)), failed[0])
 
     async def _partitions(self, producer: Any, topic: str, source: str) -> int:
-        try:
-            return len(await producer.partitions_for(topic))
-        except (
-            self._errors.UnknownTopicOrPartitionError,
-            self._errors.TopicAuthorizationFailedError,
-            self._errors.InvalidTopicError,
-        ) as error:
-            raise _refused(error, topic, source) from error
+        """Return how many partitions a topic has.
+
+        One that was made a moment ago, or the right to it, may not be known to every broker yet: it is asked for again.
+        """
+        end = asyncio.get_running_loop().time() + self._grace_seconds
+        while True:
+            try:
+                return len(await producer.partitions_for(topic))
+            except (
+                self._errors.UnknownTopicOrPartitionError,
+                self._errors.TopicAuthorizationFailedError,
+                self._errors.InvalidTopicError,
+            ) as error:
+                if asyncio.get_running_loop().time() >= end:
+                    raise _refused(error, topic, source) from error
+            await asyncio.sleep(_ASKING_SECONDS)
 
     def _partition(self, key: bytes, count: int) -> int:
         """Return the partition of a key, the same one that Kafka's own clients choose (murmur2)."""

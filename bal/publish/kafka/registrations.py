@@ -1,18 +1,21 @@
 """Topics and rights follow from the registrations: who writes, who reads what, and nobody else."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
-from bal.core.errors import Conflict
+from bal.core.errors import Conflict, Unavailable
 from bal.core.source import Source
 from bal.publish.kafka.access import KafkaAccess
 from bal.publish.kafka.rights import KafkaAdministrator, Right, groups_of, may_read, may_write
 from bal.publish.kafka.topics import CERTIFIED, GRANTED, certified_topic, granted_topic, read_families
 
 _log = structlog.get_logger()
+_EFFECT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.05
 
 
 class KafkaTopics:
@@ -58,6 +61,7 @@ class KafkaTopics:
         change = changes(me, mine, standing)
         administrator.allow(change.given)
         administrator.deny(change.taken)
+        _wait_until(administrator, _topics(mine), change)
         for source in sources:
             topic = certified_topic(source.name)
             if "kafka" in source.outputs and topic in taken:
@@ -112,6 +116,24 @@ def changes(me: str, sources: Iterable[Source], standing: Iterable[Right]) -> Ch
         taken |= set(groups_of(reader)) & standing
     wanted |= {right for reader in readers for right in groups_of(reader)}
     return Changes(sorted(wanted - standing), sorted(taken))
+
+
+def _wait_until(administrator: KafkaAdministrator, topics: Iterable[str], change: Changes) -> None:
+    """Return once the broker itself goes by the changes. `Unavailable`.
+
+    What its controller has taken, a broker follows a moment later: a source would be refused meanwhile and parked.
+    """
+    end = time.monotonic() + _EFFECT_SECONDS
+    while True:
+        standing = set(administrator.rights()) if change.given or change.taken else set()
+        if not set(change.given) - standing and not set(change.taken) & standing:
+            missing = set(topics) - administrator.topics()
+            if not missing:
+                return
+        if time.monotonic() > end:
+            message = "topics and rights were made and have no effect yet"
+            raise Unavailable(message, remedy="look at Kafka; it is tried again")
+        time.sleep(_POLL_SECONDS)
 
 
 def _topics(sources: Iterable[Source]) -> dict[str, str]:

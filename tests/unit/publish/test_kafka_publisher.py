@@ -103,7 +103,9 @@ class Access(KafkaAccess):
 
 def publisher(cluster: Cluster, answer_seconds: float = 5.0) -> KafkaPublisher:
     nowhere = Path("nowhere")
-    made = KafkaPublisher(Access(("k:1",), nowhere, nowhere, nowhere), answer_seconds=answer_seconds)
+    made = KafkaPublisher(
+        Access(("k:1",), nowhere, nowhere, nowhere), answer_seconds=answer_seconds, grace_seconds=0.3
+    )
     made._kafka = SimpleNamespace(AIOKafkaProducer=lambda **settings: Producer(cluster, **settings))
     return made
 
@@ -196,6 +198,18 @@ async def test_before_anything_is_sent_every_topic_is_asked_for() -> None:
     with pytest.raises(PublishRefused, match="is not there") as refused:
         await out.publish(readings_of(0), BOTH)
     assert (refused.value.source, cluster.taken) == ("dso-b", {})
+    await out.close()
+
+
+async def test_a_topic_made_a_moment_ago_is_asked_for_again() -> None:
+    cluster = Cluster()
+    cluster.missing = {"bal.certified.dso-b"}
+    out = publisher(cluster)
+    publishing = asyncio.create_task(out.publish(readings_of(0), BOTH))
+    await asyncio.sleep(0.01)
+    cluster.missing.clear()
+    await publishing
+    assert sum(map(len, cluster.taken.values())) == 6
     await out.close()
 
 
