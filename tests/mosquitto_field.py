@@ -10,6 +10,7 @@ import aiomqtt
 from bal.core.source import Source
 from bal.ingest import BrokerAccounts, BrokerRights, MqttInbox, MqttSettings
 from bal.pki import Authority
+from bal.publish import BrokerSend
 from bal.stack.authority import issued
 from bal.stack.server import Guest
 from tests.brokers import PASSWORD, SOURCES
@@ -31,6 +32,10 @@ class MosquittoField:
     async def prepare(self) -> None:
         """Put rights and accounts in force."""
         await self.rights.grant(self.sources)
+        # The broker reads them when it comes to it; a sender waits for that.
+        send = BrokerSend(lambda: self.access(f"{self.identity}-prepares").client(persistent=False))
+        await send([(f"bal/{source.name}/accepted", b"") for source in self.sources])
+        await send.close()
         if "dso-b" in {source.name for source in self.sources}:
             self.accounts.put("dso-b", PASSWORD)
 

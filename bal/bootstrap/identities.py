@@ -5,7 +5,7 @@ from pathlib import Path
 from bal.config import Settings, load
 from bal.core.errors import Misconfigured
 from bal.home import Home
-from bal.ingest import BrokerAccounts
+from bal.ingest import BrokerAccounts, RightsFolder
 from bal.ingest.accounts import Accounts
 from bal.pki import Authority
 
@@ -54,3 +54,10 @@ def users(home: Home) -> Accounts | BrokerAccounts:
         message = "the users of this broker are not kept from here"
         raise Misconfigured(message, subject="mqtt.rights", remedy="add them where the broker runs")
     return BrokerAccounts(settings.rights, settings.identity)
+
+
+def tell_broker(home: Home) -> None:
+    """Let a broker outside know whose certificates are revoked now: new connections are refused, standing ones idle."""
+    settings = load(home.path)
+    if settings.mqtt.broker == "outside" and settings.mqtt.rights is not None:
+        RightsFolder(settings.mqtt.rights).withdraw(authority(home, settings).withdrawn())

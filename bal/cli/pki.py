@@ -11,6 +11,12 @@ app = typer.Typer(
 )
 
 
+def _tell_broker(home: HomeOption) -> None:
+    from bal.bootstrap.identities import tell_broker
+
+    tell_broker(home_at(home))
+
+
 def _authority(home: HomeOption) -> Any:
     from bal.bootstrap.identities import authority
 
@@ -44,6 +50,7 @@ def issue(
     """Issue a client certificate and its key."""
     ca = _authority(home)
     certificate, key = ca.issue_client(name, replace=renew)
+    _tell_broker(home)
     facts = {"ca": str(ca.certificate_path), "certificate": str(certificate), "key": str(key)}
     if as_json:
         print_json(facts)
@@ -60,6 +67,7 @@ def revoke(
 ) -> None:
     """Revoke certificates; a running service refuses them at once."""
     done = _authority(home).revoke(name)
+    _tell_broker(home)
     if as_json:
         print_json({"revoked": [{"name": each.name, "serial": each.serial} for each in done]})
     else:

@@ -39,10 +39,13 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Mosquitto:
-    """The field broker of a stack."""
+    """The field broker of a stack. It listens at `address`; everything of the stack itself asks it at 127.0.0.1."""
 
     name = "mosquitto"
     downloads = "Mosquitto 2, an existing one or Debian's packages, 1 MB"
+
+    def __init__(self, address: str = HOST) -> None:
+        self.address = address
 
     def missing(self) -> Sequence[Missing]:
         """Return what lacks to have a broker."""
@@ -72,7 +75,7 @@ class Mosquitto:
     def start(self, layout: Layout, ports: Mapping[str, int], tell: Tell) -> None:
         """Write configuration and rights, start the broker, return once a message went through it."""
         (process,) = self.processes(layout, ports)
-        changed = self._configure(layout, ports)
+        changed = self.configure(layout, ports)
         if changed and process.pid is not None:
             tell("Mosquitto: restarted with another configuration")
             process.stop()
@@ -161,7 +164,7 @@ class Mosquitto:
         for process in self.processes(layout, ports):
             process.signal(signal.SIGHUP)
 
-    def _configure(self, layout: Layout, ports: Mapping[str, int]) -> bool:
+    def configure(self, layout: Layout, ports: Mapping[str, int]) -> bool:
         """Write what the broker reads; tell whether it reads another configuration than before."""
         make_directory(layout.server(self.name))
         for folder in (data_path(layout), rights_path(layout)):
@@ -180,7 +183,7 @@ class Mosquitto:
             {
                 **places,
                 "user": pwd.getpwuid(os.getuid()).pw_name,
-                "address": HOST,
+                "address": self.address,
                 "port": ports["mqtt"],
                 "password_port": ports["mqtt-password"],
                 "data": data_path(layout),
