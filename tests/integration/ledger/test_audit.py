@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bal.stack.server import Guest
-from bal.stack.toml import written
+from bal.stack.toml import merged, written
 from tests.e2e import documents
-from tests.e2e.command import Shell
+from tests.e2e.command import Shell, bal
 from tests.real import Real
 
 pytestmark = pytest.mark.real
@@ -24,24 +24,29 @@ pytestmark = pytest.mark.real
 class Case:
     """A BAL of the DSO on the real ledger, with two batches, and the regulator's folder beside it."""
 
-    def __init__(self, real: Real, directory: Path) -> None:
+    def __init__(self, real: Real, directory: Path, store: str = "sqlite") -> None:
         self.name = f"a{token_hex(4)}"
         self.source = f"{self.name}-meters"
         self.log = f"{self.name}-log"
         self.operator = Shell(directory / "operator")
-        self._home(self.operator, real.admit("fabric", Guest(self.name, "dso")), lanes=[self.log])
+        self._real, self._parts = real, ["fabric", *(["cassandra"] if store == "cassandra" else [])]
+        self._home(self.operator, Guest(self.name, "dso"), lanes=[self.log])
         self.operator.ingest(documents.many(4), self.source)
         self.operator.ingest(documents.many(4, 2000, "2026-01-31T12:15:00Z"), self.source)
         self.regulator = Shell(directory / "regulator")
         guest = Guest(f"{self.name}-r", "regulator", audits=self.name)
-        self.settings = real.admit("fabric", guest)
-        self._home(self.regulator, self.settings)
-        shutil.copy(self.operator.home / "scd.sqlite", self.regulator.home)
-        self.peers = [each["address"] for each in self.settings["fabric"]["gateways"]]
+        settings = self._home(self.regulator, guest)
+        if store == "sqlite":
+            shutil.copy(self.operator.home / "scd.sqlite", self.regulator.home)
+        self.peers = [each["address"] for each in settings["fabric"]["gateways"]]
 
-    def _home(self, shell: Shell, settings: dict[str, Any], **more: Any) -> None:
+    def _home(self, shell: Shell, guest: Guest, **more: Any) -> dict[str, Any]:
         shell.home.mkdir(mode=0o700)
+        settings: dict[str, Any] = {}
+        for part in self._parts:
+            settings = merged(settings, self._real.admit(part, guest))
         (shell.home / "bal.toml").write_text(written({**more, **settings}))
+        return settings
 
     def found(self, *more: str) -> list[tuple[str, str]]:
         answer = self.regulator("audit", "--json", *more)
@@ -106,3 +111,19 @@ def test_peers_are_named_by_address(case: Case) -> None:
     answer = case.regulator("audit", "--json", "--peer", "127.0.0.1:1")
     assert answer.code == 2
     assert "127.0.0.1:1" in answer.err
+
+
+def test_a_role_that_may_only_read_the_database_is_enough(
+    real: Real, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same on Cassandra, where he reads the operator's keyspace itself and can't write a row of it."""
+    case = Case(real, tmp_path_factory.mktemp("cassandra"), "cassandra")
+    report = case.regulator.clean()
+    assert (report["readings"], report["batches"], report["pending"]) == (8, 2, 0)
+    assert [each.name for each in case.regulator.home.iterdir()] == ["bal.toml"]
+    refused = bal(
+        "ingest", "-", "--source", case.source, "--home", case.regulator.home, stdin=documents.one("1")
+    )
+    assert refused.code == 2
+    assert case.regulator.clean()["readings"] == 8
+    assert len(case.operator.readings(source=case.source)) == 8
