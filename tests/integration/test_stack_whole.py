@@ -105,16 +105,16 @@ def test_from_installed_to_running_healed_and_stopped(whole: Whole, tmp_path: Pa
 def connected(whole: Whole, tmp_path: Path) -> None:
     """Two BALs and an auditor are admitted, each with an identity of its own; again is no harm."""
     homes: dict[str, Settings] = {}
-    for _ in range(2):
-        for name, organisation, audits in (
-            ("dso-a", "dso", ""),
-            ("dso-b", "market", ""),
-            ("eye", "regulator", "dso-a"),
-        ):
-            home = tmp_path / name
-            more = ("--auditor-of", audits) if audits else ()
-            whole.bal("connect", "--home", str(home), "--name", name, "--organisation", organisation, *more)
-            homes[name] = load(home)
+    for name, organisation, audits in (
+        ("dso-a", "dso", ""),
+        ("dso-b", "market", ""),
+        ("eye", "regulator", "dso-a"),
+        ("dso-a", "dso", ""),
+    ):
+        home = tmp_path / name
+        more = ("--auditor-of", audits) if audits else ()
+        whole.bal("connect", "--home", str(home), "--name", name, "--organisation", organisation, *more)
+        assert homes.setdefault(name, load(home)) == load(home)
     a, b, eye = homes["dso-a"], homes["dso-b"], homes["eye"]
     assert {each.store for each in homes.values()} == {"cassandra"}
     assert {each.ledger for each in homes.values()} == {"fabric"}
