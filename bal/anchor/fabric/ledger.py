@@ -57,6 +57,9 @@ class FabricLedger:
         self._clock = clock
         self._patience = patience
         self._blocks: OrderedDict[str, int] = OrderedDict()
+        # A peer that is behind for good is waited for once, not in every call.
+        self._agrees = True
+        self._catches_up = True
 
     @classmethod
     async def connect(cls, access: FabricAccess, clock: Clock | None = None, *, own: bool = False) -> Self:
@@ -308,10 +311,11 @@ class FabricLedger:
 
     async def _reached(self, log: str, end: int) -> int:
         """Return where a log ends by the first peer, once that is `end` or has not become so in time."""
-        until = self._clock.monotonic() + _BEHIND_SECONDS
+        until = self._clock.monotonic() + (_BEHIND_SECONDS if self._catches_up else 0)
         while True:
             standing = (await self.head_at(self._channel.peers[0], log)).next
-            if standing >= end or self._clock.monotonic() > until:
+            if standing >= end or self._clock.monotonic() >= until:
+                self._catches_up = standing >= end
                 return standing
             await self._clock.sleep(_FIRST_PAUSE)
 
@@ -320,7 +324,7 @@ class FabricLedger:
 
         `LedgerUnavailable` when no peer answers.
         """
-        until = self._clock.monotonic() + _AGREE_SECONDS
+        until = self._clock.monotonic() + (_AGREE_SECONDS if self._agrees else 0)
         while True:
             answers = await asyncio.gather(
                 *(self._answer(peer, function, args) for peer in self._channel.peers)
@@ -328,7 +332,9 @@ class FabricLedger:
             said = [each for each in answers if not isinstance(each, LedgerError)]
             if not said:
                 raise next(each for each in answers if isinstance(each, LedgerError))
-            if all(each == said[0] for each in said) or self._clock.monotonic() > until:
+            alike = all(each == said[0] for each in said)
+            if alike or self._clock.monotonic() >= until:
+                self._agrees = alike
                 return said
             await self._clock.sleep(_FIRST_PAUSE)
 

@@ -115,6 +115,27 @@ async def test_the_head_is_the_furthest_of_all_peers(network: Network, ledger: F
     assert await ledger.head("bal-1") == done[1]
 
 
+async def test_one_that_stays_behind_is_waited_for_once(
+    network: Network, clock: Clock, ledger: FabricLedger
+) -> None:
+    network.peers[REGULATOR].behind = True
+    done = await ledger.anchor(chain(1))
+    begun = clock.monotonic()
+    for _ in range(20):
+        assert await ledger.head("bal-1") == done[0]
+    assert 2 <= clock.monotonic() - begun < 3
+    auditor = FabricLedger(network.channel("RegulatorMSP"), clock, own=True)
+    begun = clock.monotonic()
+    for _ in range(20):
+        assert await auditor.head("bal-1") is None
+        assert await auditor.find("bal-1", 0) is None
+    assert 7 <= clock.monotonic() - begun < 8
+    network.peers[REGULATOR].behind = False
+    network.catch_up()
+    assert await auditor.head("bal-1") == done[0]
+    assert await auditor.find("bal-1", 0) == done[0]
+
+
 async def test_what_the_own_peer_has_not_yet_another_one_has(
     network: Network, clock: Clock, ledger: FabricLedger
 ) -> None:
@@ -134,6 +155,7 @@ async def test_who_trusts_the_own_peer_alone_waits_for_it(
     assert await regulator.head("bal-1") is None
     assert [each async for each in regulator.anchors("bal-1")] == []
     clock.wakes[REGULATOR] = clock.monotonic() + 1
+    regulator = FabricLedger(network.channel("RegulatorMSP"), clock, own=True)
     assert await regulator.find("bal-1", 0) == done[0]
     assert await regulator.head("bal-1") == done[1]
     assert [each async for each in regulator.anchors("bal-1")] == done
