@@ -37,17 +37,16 @@ def pack(network: Network) -> None:
 
 
 def deploy(network: Network, tell: Callable[[str], None]) -> None:
-    """See to it that the channel's contract is the one packed: installed, approved by all, committed."""
+    """See to it that the channel's contract is the one packed: approved by all, committed."""
     first = ORGANISATIONS[0]
     committed = commands.patiently(lambda: _committed(network, first))
     sequence = int(committed.get("sequence", 0))
+    if committed.get("version") == version():
+        _remember(network)
+        return
+    sequence += 1
+    tell(f"contract {version()}: three organisations approve it")
     with ThreadPoolExecutor(len(ORGANISATIONS)) as pool:
-        list(pool.map(lambda each: _install(network, each), ORGANISATIONS))
-        if committed.get("version") == version():
-            _remember(network)
-            return
-        sequence += 1
-        tell(f"contract {version()}: three organisations approve it")
         list(pool.map(lambda each: _approve(network, each, sequence), ORGANISATIONS))
     commands.patiently(lambda: _commit(network, first, sequence))
     _remember(network)
@@ -74,9 +73,11 @@ def _committed(network: Network, organisation: Organisation) -> dict[str, Any]:
     return found
 
 
-def _install(network: Network, organisation: Organisation) -> None:
+def install(network: Network, organisation: Organisation) -> None:
+    """Install the package at an organisation's peer, unless it is."""
     known = network.package_id.read_text(encoding="ascii")
-    said = _lifecycle(network, organisation, "queryinstalled", "--output", "json")
+    asked = ("queryinstalled", "--output", "json")
+    said = commands.patiently(lambda: _lifecycle(network, organisation, *asked))
     if known not in {each["package_id"] for each in json.loads(said).get("installed_chaincodes", [])}:
         _lifecycle(network, organisation, "install", str(network.package))
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,7 @@ from bal.fabric import (
     connect,
     private_key_signer,
 )
+from bal.stack.fabric import Fabric
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ORGANISATIONS, organisation
 from bal.stack.process import Process
@@ -34,14 +35,15 @@ DEADLINES = Deadlines(evaluate=10.0, endorse=20.0, submit=20.0, commit_status=40
 
 @dataclass(frozen=True)
 class Ledger:
-    """The network of this session."""
+    """The network of this session. Nothing here starts again what a test has killed, as `real` would."""
 
-    real: Real
+    network: Network
+    facts: dict[str, Any]
 
-    @property
-    def network(self) -> Network:
-        """Return the network."""
-        return Network(self.real.layout, self.real.ports("fabric"))
+    async def start(self) -> None:
+        """Do what `bal stack up` does."""
+        ports = self.network.ports
+        await asyncio.to_thread(Fabric().start, self.network.layout, ports, lambda _line: None)
 
     def process(self, owner: str, server: str) -> Process:
         """Return a process of an organisation."""
@@ -49,7 +51,8 @@ class Ledger:
 
     def settings(self, name: str = "tests", owner: str = "dso") -> dict[str, Any]:
         """Return the settings of a guest."""
-        return dict(self.real.admit("fabric", Guest(name, owner))["fabric"])
+        told = Fabric().admit(self.network.layout, self.network.ports, Guest(name, owner))
+        return cast("dict[str, Any]", told["fabric"])
 
     @asynccontextmanager
     async def contract(
@@ -81,8 +84,8 @@ def endpoints(gateways: Sequence[dict[str, str]]) -> list[Endpoint]:
 @pytest.fixture
 def ledger(real: Real) -> Ledger:
     """Return the network, running."""
-    real("fabric")
-    return Ledger(real)
+    facts = real("fabric")
+    return Ledger(Network(real.layout, real.ports("fabric")), facts)
 
 
 @pytest.fixture

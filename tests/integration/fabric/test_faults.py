@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
+import shutil
 
 import pytest
 
@@ -18,13 +17,6 @@ async def register(ledger: Ledger, *names: str) -> None:
     async with ledger.contract(admin=True) as contract:
         for name in names:
             assert json.loads(await contract.submit("RegisterLog", name))["log"] == name
-
-
-async def healed(ledger: Ledger) -> None:
-    """Return once the network answers through all organisations again."""
-    server = ledger.real.server("fabric")
-    start: Callable[..., None] = server.start
-    await asyncio.to_thread(start, ledger.real.layout, ledger.real.ports("fabric"), lambda _line: None)
 
 
 async def heads(ledger: Ledger, name: str) -> set[str]:
@@ -42,8 +34,9 @@ async def test_one_process_killed(ledger: Ledger, prefix: str, owner: str, serve
     process = ledger.process(owner, server)
     process.kill()
     await register(ledger, f"{prefix}-1", f"{prefix}-2")
+    assert process.pid is None
     process.start()
-    await healed(ledger)
+    await ledger.start()
     await register(ledger, f"{prefix}-3")
     for name in (f"{prefix}-1", f"{prefix}-3"):
         assert len(await heads(ledger, name)) == 1
@@ -55,8 +48,9 @@ async def test_a_whole_organisation_killed(ledger: Ledger, prefix: str, owner: s
     for process in gone:
         process.kill()
     await register(ledger, *(f"{prefix}-{index}" for index in range(5)))
+    assert {process.pid for process in gone} == {None}
     start_again(gone)
-    await healed(ledger)
+    await ledger.start()
     assert len(await heads(ledger, f"{prefix}-4")) == 1
 
 
@@ -64,8 +58,17 @@ async def test_everything_killed_at_once(ledger: Ledger, prefix: str) -> None:
     await register(ledger, f"{prefix}-1")
     for process in ledger.network.processes():
         process.kill()
-    await healed(ledger)
+    await ledger.start()
     await register(ledger, f"{prefix}-2")
+    assert len(await heads(ledger, f"{prefix}-1")) == 1
+
+
+async def test_a_peer_that_lost_its_data_is_filled_again(ledger: Ledger, prefix: str) -> None:
+    await register(ledger, f"{prefix}-1")
+    process = ledger.process("market", "peer")
+    process.kill()
+    shutil.rmtree(ledger.network.path / "data" / "market-peer")
+    await ledger.start()
     assert len(await heads(ledger, f"{prefix}-1")) == 1
 
 

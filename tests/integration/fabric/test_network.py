@@ -212,7 +212,7 @@ def test_what_is_secret_is_the_owners_alone(ledger: Ledger) -> None:
 
 
 def test_facts_name_no_secret_and_what_is_there(ledger: Ledger) -> None:
-    facts = ledger.real.facts("fabric")
+    facts = ledger.facts
     assert facts["channel"] == CHANNEL
     for each in ORGANISATIONS:
         told = facts["organisations"][each.name]
@@ -221,10 +221,9 @@ def test_facts_name_no_secret_and_what_is_there(ledger: Ledger) -> None:
     assert "PRIVATE KEY" not in json.dumps(facts)
 
 
-def test_a_second_start_changes_nothing(ledger: Ledger) -> None:
+async def test_a_second_start_changes_nothing(ledger: Ledger) -> None:
     processes = ledger.network.processes()
     before = [process.pid for process in processes]
-    server = ledger.real.server("fabric")
-    server.start(ledger.real.layout, ledger.real.ports("fabric"), lambda _line: None)
+    await ledger.start()
     assert [process.pid for process in processes] == before
     assert ledger.network.deployed.read_text() == version()

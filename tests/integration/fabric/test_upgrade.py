@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -33,13 +32,6 @@ def sequence(network: Network) -> int:
     return int(lifecycle._committed(network, ORGANISATIONS[2])["sequence"])
 
 
-async def start(ledger: Ledger) -> None:
-    """Do what `bal stack up` does."""
-    server = ledger.real.server("fabric")
-    ports = ledger.real.ports("fabric")
-    await asyncio.to_thread(server.start, ledger.real.layout, ports, lambda _line: None)
-
-
 async def test_a_changed_contract_is_approved_and_runs_on_the_same_ledger(
     ledger: Ledger, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,7 +56,7 @@ async def test_a_changed_contract_is_approved_and_runs_on_the_same_ledger(
         patched.setattr(package, "sources", lambda: changed)
         patched.setattr(Network, "_chaincode", elsewhere)
         assert version() != before
-        await start(ledger)
+        await ledger.start()
         assert sequence(ledger.network) == first + 1
         for each in ORGANISATIONS:
             async with ledger.contract(owner=each.name, gateways=1) as contract:
@@ -72,7 +64,7 @@ async def test_a_changed_contract_is_approved_and_runs_on_the_same_ledger(
                 assert answer == {"pong": each.msp}
                 assert json.loads(await contract.evaluate("GetHead", prefix))["log"] == prefix
 
-    await start(ledger)
+    await ledger.start()
     assert sequence(ledger.network) == first + 2
     async with ledger.contract(admin=True) as contract:
         with pytest.raises(GatewayError, match="unknown_function"):
