@@ -34,7 +34,7 @@ from chaincode.errors import ContractError
 
 _QUERIES: Final = "qscc"
 """Fabric's own contract that answers for the ledger itself."""
-_SUBMIT_SECONDS: Final = 5.0
+_SUBMIT_SECONDS: Final = 15.0
 _EVALUATE_SECONDS: Final = 5.0
 _CONFLICTS: Final = frozenset(("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"))
 _AWAY: Final = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"))
@@ -211,7 +211,7 @@ def refusal(error: GatewayError) -> ContractError | None:
 
 
 def _endpoint(peer: PeerAccess) -> Endpoint:
-    return Endpoint(peer.address, tls_roots=_read(peer.ca), server_name=peer.server_name)
+    return Endpoint(peer.address, msp_id=peer.msp, tls_roots=_read(peer.ca), server_name=peer.server_name)
 
 
 def _read(path: Path) -> bytes:
