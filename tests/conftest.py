@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.counts import ASKED, HAMMER, summary
+from tests.grid import grid
 from tests.real import pytest_collection_modifyitems, real
 
-__all__ = ["pytest_collection_modifyitems", "real"]
+__all__ = ["grid", "pytest_collection_modifyitems", "real"]
 
 # No deadline: two shared cores say nothing about one example's time.
 settings.register_profile("default", max_examples=25, deadline=None, derandomize=bool(os.environ.get("CI")))
