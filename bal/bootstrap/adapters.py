@@ -1,14 +1,15 @@
 """Which store and which ledger a home has, by its settings; everybody else knows ports."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 
 from bal.config import Settings
 from bal.core.errors import NotFound
 from bal.home import Home
 from bal.keys import Keys, operator_public_key
 from bal.ports import Clock, Leases, Ledger, Random, Store
+from bal.resources import resource
 from bal.verify.verifier import LedgerAnchors
 
 
@@ -35,7 +36,10 @@ async def open_store(
     home: Home, settings: Settings, *, read_only: bool = False
 ) -> AsyncIterator[OpenedStore]:
     """Open the SCD of a home. `StoreFailed`, `Misconfigured`."""
-    del settings
+    if settings.store == "cassandra":
+        async with _cassandra(settings, read_only=read_only) as opened:
+            yield opened
+        return
     from bal.store.sqlite import SqliteStore
 
     store = SqliteStore(home.scd, read_only=read_only)
@@ -43,6 +47,26 @@ async def open_store(
         yield OpenedStore(store, None)
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _cassandra(settings: Settings, *, read_only: bool) -> AsyncIterator[OpenedStore]:
+    from bal.bootstrap.scd import cassandra_access
+    from bal.store.cassandra.leases import CassandraLeases
+    from bal.store.cassandra.migrations import check_current
+    from bal.store.cassandra.session import Session
+    from bal.store.cassandra.store import CassandraStore
+
+    access = cassandra_access(settings)
+    async with AsyncExitStack() as stack:
+        # A lease is asked for on a connection of its own: it must not wait in a line of rows, nor long for an answer.
+        asking = replace(access, request_seconds=min(access.request_seconds, settings.lane.lease_seconds / 5))
+        session = await Session.connect(asking)
+        stack.push_async_callback(session.close)
+        await check_current(session, resource("scd") / "migrations")
+        store = await CassandraStore.connect(access, read_only=read_only)
+        stack.push_async_callback(store.close)
+        yield OpenedStore(store, None if read_only else CassandraLeases(session))
 
 
 @asynccontextmanager
