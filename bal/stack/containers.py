@@ -21,6 +21,7 @@ from bal.stack.fabric import channel, lifecycle
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import ORGANISATIONS
 from bal.stack.fabric.probe import probe
+from bal.stack.fabric.server import Fabric
 from bal.stack.facts import Facts
 from bal.stack.kafka import Kafka
 from bal.stack.layout import Layout, cache_path
@@ -60,7 +61,8 @@ def prepare(layout: Layout, tell: Tell) -> None:
     Cassandra()._configure(layout, PORTS["cassandra"])  # noqa: SLF001
     network = Network(layout, PORTS["fabric"])
     channel.prepare(network)
-    lifecycle.pack(network)
+    if not lifecycle.is_packed(network):
+        lifecycle.pack(network)
     for process in network.processes():
         environment = {**process.environment}
         if "FABRIC_CFG_PATH" in environment:
@@ -85,7 +87,7 @@ def settle(layout: Layout, tell: Tell) -> None:
         joins = [
             pool.submit(join, network, each)
             for each in ORGANISATIONS
-            for join in (channel.join_orderer, channel.join_peer)
+            for join in (channel.join_orderer, Fabric()._join_peer)  # noqa: SLF001
         ]
         for join in joins:
             join.result()
