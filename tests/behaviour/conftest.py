@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bal.ports import Store
-from tests.behaviour.stores import WORLDS, World
+from tests.behaviour.stores import WORLDS, World, opened
 
 
-@pytest.fixture(params=list(WORLDS))
+@pytest.fixture(params=WORLDS)
 async def store_world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    adapter = WORLDS[request.param](tmp_path / request.param)
+    adapter = await opened(request.param, tmp_path, lambda: request.getfixturevalue("real"))
     yield adapter
     await adapter.close()
 

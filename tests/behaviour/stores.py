@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+import pytest
 
 from bal.core.batch import SealedBatch
 from bal.core.commitment import Commitment
 from bal.core.entry import Entry
 from bal.core.source import Lane
 from bal.ports import ReadingQuery, Store, StoredReading
+from bal.store.cassandra.access import CassandraAccess
+from bal.store.cassandra.session import Session
+from bal.store.cassandra.store import CassandraStore
 from bal.store.sqlite import SqliteStore
+from tests.cassandra_field import admitted, connected
+from tests.real import Real
 from tests.unit.store.rows import batch, committed
 
 
@@ -44,7 +52,63 @@ class SqliteWorld:
         await self.store.close()
 
 
-WORLDS = {"sqlite": SqliteWorld}
+class CassandraWorld:
+    """A keyspace of the real Cassandra, emptied."""
+
+    def __init__(self, access: CassandraAccess, store: CassandraStore) -> None:
+        self.access = access
+        self.store = store
+
+    @classmethod
+    async def open(cls, real: Real, name: str = "storing-bal") -> Self:
+        access = admitted(real, name)
+        async with connected(access) as session:
+            await empty(session)
+        return cls(access, await CassandraStore.connect(access))
+
+    async def reopen(self) -> None:
+        await self.store.close()
+        self.store = await CassandraStore.connect(self.access)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+_OF_BATCHES = {"readings", "tiles", "slot_tiles", "erasures"}
+
+
+async def empty(session: Session) -> None:
+    """Empty every table of a keyspace but those of the migrations.
+
+    Rows of a batch are written with the earliest of timestamps and would stay under what deleted others of their key:
+    truncated, which takes a second a table, so the others are deleted from.
+    """
+    keys: dict[str, list[tuple[int, str]]] = {}
+    for table, name, place in await session.all(
+        "SELECT table_name, column_name, position FROM system_schema.columns WHERE keyspace_name = ?"
+        " AND kind = 'partition_key' ALLOW FILTERING",
+        (session.access.keyspace,),
+    ):
+        keys.setdefault(table, []).append((place, name))
+
+    async def clear(table: str) -> None:
+        names = [name for _, name in sorted(keys[table])]
+        rows = await session.all(f"SELECT DISTINCT {', '.join(names)} FROM {table}")
+        if rows and table in _OF_BATCHES:
+            await session.define(f"TRUNCATE {table}")
+        elif rows:
+            same = " AND ".join(f"{name} = ?" for name in names)
+            await session.write_many((f"DELETE FROM {table} WHERE {same}", row) for row in rows)
+
+    await asyncio.gather(*(clear(table) for table in keys if not table.startswith("migration")))
+
+
+async def opened(engine: str, directory: Path, real: Callable[[], Real]) -> World:
+    """Return an empty world; `real` is asked for where a server is needed."""
+    return SqliteWorld(directory) if engine == "sqlite" else await CassandraWorld.open(real())
+
+
+WORLDS: list[Any] = ["sqlite", pytest.param("cassandra", marks=pytest.mark.real)]
 
 
 async def put(store: Store, *contents: Sequence[Entry], log: str = "bal-1") -> list[SealedBatch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, product
+from itertools import count, groupby, product
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bal.core.address import Address
 from bal.core.reading import Reading
 from bal.ports import ReadingQuery, Store, StoredReading
-from tests.behaviour.stores import SqliteWorld, anchor, answer, put
+from tests.behaviour.stores import anchor, answer, put
 from tests.unit.store.rows import QUARTER, START, point, reading
 
 
@@ -156,38 +156,33 @@ _rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
 )
 
 
+_examples = count()
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=_rows, cut=st.integers(1, 12), page=st.integers(1, 7), history=st.booleans(), where=st.booleans())
+@given(rows=_rows, cut=st.integers(3, 12), page=st.integers(1, 7), history=st.booleans(), where=st.booleans())
 async def test_pages_together_are_the_unpaged_answer(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[dict[str, Any]],
-    cut: int,
-    page: int,
-    history: bool,
-    where: bool,
+    store: Store, rows: list[dict[str, Any]], cut: int, page: int, history: bool, where: bool
 ) -> None:
-    adapter = SqliteWorld(tmp_path_factory.mktemp("pages"))
-    try:
-        entries = [reading(**row) for row in rows]
-        batches = await put(
-            adapter.store, *(entries[start : start + cut] for start in range(0, len(entries), cut))
-        )
-        known = [
-            (row.address, row.entry, True)
-            for each in batches
-            for row in each.stored_entries()
-            if isinstance(row.entry, Reading)
-        ]
-        query = ReadingQuery("dso-a", point(1) if where else None, history=history)
-        whole = [each async for each in adapter.store.readings(query)]
-        assert [(each.address, each.reading) for each in whole] == wanted(known, query)
-        paged: list[StoredReading] = []
-        while True:
-            after = paged[-1].position if paged else None
-            some = [each async for each in adapter.store.readings(query._replace(limit=page, after=after))]
-            paged += some
-            if len(some) < page:
-                break
-        assert paged == whole
-    finally:
-        await adapter.close()
+    name = f"dso-{next(_examples)}"  # one store for all examples, so each has a source and a log of its own
+    entries = [reading(source=name, **row) for row in rows]
+    batches = await put(
+        store, *(entries[start : start + cut] for start in range(0, len(entries), cut)), log=name
+    )
+    known = [
+        (row.address, row.entry, True)
+        for each in batches
+        for row in each.stored_entries()
+        if isinstance(row.entry, Reading)
+    ]
+    query = ReadingQuery(name, point(1) if where else None, history=history)
+    whole = [each async for each in store.readings(query)]
+    assert [(each.address, each.reading) for each in whole] == wanted(known, query)
+    paged: list[StoredReading] = []
+    while True:
+        after = paged[-1].position if paged else None
+        some = [each async for each in store.readings(query._replace(limit=page, after=after))]
+        paged += some
+        if len(some) < page:
+            break
+    assert paged == whole

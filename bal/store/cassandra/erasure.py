@@ -1,0 +1,85 @@
+"""Erasing: a reading and its salt are deleted wherever a row holds them; compaction then takes them from the files."""
+
+import asyncio
+from typing import Final
+
+from bal.core.address import Address
+from bal.core.entry import Erasure
+from bal.core.errors import Erased, NotFound
+from bal.core.limits import TILE_LEAVES
+from bal.core.reading import Reading
+from bal.core.stored import ErasureNote
+from bal.store.cassandra import tiles
+from bal.store.cassandra.buckets import bucket_of, span_of
+from bal.store.cassandra.encoding import decode_tile, encode_tile
+from bal.store.cassandra.records import CHUNK
+from bal.store.cassandra.rows import DELETE_READING, reading_key
+from bal.store.cassandra.session import Session
+
+_NOTE: Final = "INSERT INTO erased (log, seq, idx, lookup) VALUES (?, ?, ?, ?)"
+_BAR: Final = "INSERT INTO erased_lookups (part, lookup) VALUES (0, ?)"
+_LOOKUPS: Final = "SELECT lookup FROM erased_lookups WHERE part = 0"
+_NOTES: Final = "SELECT seq, idx FROM erasures WHERE log = ?"
+_TILE: Final = "SELECT contents FROM tiles WHERE log = ? AND seq = ? AND number = ?"
+# Conditional, so that two who erase from one tile do not put back what the other took out.
+_REWRITE: Final = "UPDATE tiles SET contents = ? WHERE log = ? AND seq = ? AND number = ? IF contents = ?"
+_DROP_PAYLOAD: Final = "DELETE payload FROM batches WHERE log = ? AND chunk = ? AND seq = ? IF EXISTS"
+_SAME: Final = """SELECT log, seq, idx, value, received_at FROM readings WHERE source = ? AND point = ? AND quantity = ?
+    AND span = ? AND bucket = ? AND timestamp = ? AND component = ? AND reading_type = ? AND phase = ?"""
+
+
+async def erase(session: Session, note: ErasureNote, lookup: bytes) -> None:
+    """Delete reading and salt of `note.target` from all tables; again, also after a crash, goes on where it was left."""
+    log, seq, index = note.target
+    number = index // TILE_LEAVES
+    await asyncio.gather(
+        session.write(_NOTE, (log, seq, index, lookup)),
+        session.write(_BAR, (lookup,)),
+        session.apply(_DROP_PAYLOAD, (log, seq // CHUNK, seq)),  # gone already, unless a clock was wrong
+    )
+    while True:
+        found = await session.one(_TILE, (log, seq, number), serial=True)
+        blob = found[0] if found is not None else None
+        rows = decode_tile(blob, str(note.target)) if blob else []
+        kept = [row for row in rows if row.index != index]
+        if len(kept) == len(rows):
+            return
+        for row in rows:
+            if row.index == index and type(row.entry) is Reading:
+                await session.write(DELETE_READING, reading_key(note.target, row.entry))
+        done, _ = await session.apply(_REWRITE, (encode_tile(kept), log, seq, number, blob))
+        if done:
+            return
+
+
+async def repetitions(session: Session, reading: Reading) -> list[Address]:
+    """Return where readings of the natural key and value of `reading` stand, in order of receipt."""
+    span = span_of(reading.reading_type)
+    rows = await session.all(
+        _SAME,
+        (
+            *(reading.source, reading.point, reading.quantity, span, bucket_of(reading.timestamp, span)),
+            *(reading.timestamp, reading.component, reading.reading_type, reading.phase),
+        ),
+    )
+    found = sorted((row[4], *row[:3]) for row in rows if row[3] == reading.value)
+    return [Address(*row[1:]) for row in found]
+
+
+async def lookups(session: Session) -> set[bytes]:
+    """Return the keyed digests of everything erased."""
+    return {bytes(lookup) for (lookup,) in await session.all(_LOOKUPS)}
+
+
+async def erasures(session: Session, log: str) -> list[ErasureNote]:
+    """Return the notes whose entry stands in `log`, in order."""
+    notes = []
+    async for seq, index in session.rows(_NOTES, (log,)):
+        place = Address(log, seq, index)
+        try:
+            row = await tiles.entry(session, place)
+        except (NotFound, Erased):
+            continue  # the audit tells of it
+        if type(row.entry) is Erasure:
+            notes.append(ErasureNote(Address.parse(row.entry.address), place, row.entry, row.salt))
+    return notes

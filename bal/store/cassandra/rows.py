@@ -1,0 +1,177 @@
+"""Rows of a batch as they are written: readings by measuring point, and the lists that lead to them."""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from bal.core.address import Address
+from bal.core.entry import Entry, Erasure
+from bal.core.limits import TILE_LEAVES
+from bal.core.reading import Reading
+from bal.store.cassandra.buckets import bucket_of, era_of, slot_of, span_of
+from bal.store.cassandra.session import Write
+
+# Rows of a batch have 1 as their write timestamp. Such a row is written with one content for ever, so it needs no order
+# among writes of its own; whatever is written or deleted later wins over it, whatever any clock says, and writing it again
+# changes nothing.
+INSERT_READING: Final = """INSERT INTO readings (source, point, quantity, span, bucket, timestamp, component, reading_type,
+    phase, received_at, log, seq, idx, value, unit, interval, quality)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP 1"""
+DELETE_READING: Final = """DELETE FROM readings WHERE source = ? AND point = ? AND quantity = ? AND span = ? AND bucket = ?
+    AND timestamp = ? AND component = ? AND reading_type = ? AND phase = ? AND received_at = ?
+    AND log = ? AND seq = ? AND idx = ?"""
+INSERT_TILE: Final = (
+    "INSERT INTO tiles (log, seq, number, leaves, contents) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP 1"
+)
+INSERT_ERASURE: Final = "INSERT INTO erasures (log, seq, idx) VALUES (?, ?, ?) USING TIMESTAMP 1"
+DELETE_ERASURE: Final = "DELETE FROM erasures WHERE log = ? AND seq = ? AND idx = ?"
+INSERT_SLOT_TILES: Final = (
+    "INSERT INTO slot_tiles (source, slot, log, seq, numbers) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP 1"
+)
+DELETE_SLOT_TILES: Final = "DELETE FROM slot_tiles WHERE source = ? AND slot = ? AND log = ? AND seq = ?"
+_POINT_ERA: Final = "INSERT INTO point_eras (source, point, era, quantity, span) VALUES (?, ?, ?, ?, ?)"
+_SOURCE_ERA: Final = "INSERT INTO source_eras (source, era) VALUES (?, ?)"
+_SOURCE_SLOT: Final = "INSERT INTO source_slots (source, era, slot) VALUES (?, ?, ?)"
+_KNOWN_MOST: Final = 500_000
+_INT: Final = struct.Struct(">i").pack
+_BIGINT: Final = struct.Struct(">q").pack
+
+
+class Texts(dict[str, bytes]):
+    """UTF-8 of texts that come again and again."""
+
+    def __missing__(self, text: str) -> bytes:
+        encoded = self[text] = text.encode()
+        return encoded
+
+
+class Spans(dict[str, tuple[int, int, bytes]]):
+    """Bucket length of reading types: in seconds, in microseconds, in the form of the protocol."""
+
+    def __missing__(self, reading_type: str) -> tuple[int, int, bytes]:
+        seconds = span_of(reading_type)
+        found = self[reading_type] = (seconds, seconds * 1_000_000, _INT(seconds))
+        return found
+
+
+def reading_values(log: str, seq: int, entries: Sequence[Entry]) -> Iterator[list[bytes]]:
+    """Yield the values of `INSERT_READING` for every reading of a batch, those of one partition together.
+
+    In the form of the native protocol (v5, section 6): text UTF-8, int and bigint big-endian two's complement.
+    """
+    texts, spans, partitions = Texts(), Spans(), dict[tuple[str, str, int], list[list[bytes]]]()
+    log_bytes, seq_bytes = log.encode(), _BIGINT(seq)
+    for index, entry in enumerate(entries):
+        if type(entry) is not Reading:
+            continue
+        (
+            source, point, component, quantity, reading_type, phase, value, unit, timestamp, interval, quality, received_at,
+        ) = entry  # fmt: skip
+        _, length, span = spans[reading_type]
+        bucket = timestamp // length
+        values = [
+            texts[source],
+            texts[point],
+            texts[quantity],
+            span,
+            _BIGINT(bucket),
+            _BIGINT(timestamp),
+            texts[component],
+            texts[reading_type],
+            texts[phase],
+            _BIGINT(received_at),
+            log_bytes,
+            seq_bytes,
+            _INT(index),
+            value.encode(),
+            texts[unit],
+            _BIGINT(interval),
+            texts[quality],
+        ]
+        partitions.setdefault((point, quantity, bucket), []).append(values)
+    for rows in partitions.values():
+        yield from rows
+
+
+def reading_key(address: Address, reading: Reading) -> tuple[object, ...]:
+    """Return the values of `DELETE_READING`."""
+    span = span_of(reading.reading_type)
+    return (
+        *(reading.source, reading.point, reading.quantity, span, bucket_of(reading.timestamp, span)),
+        *(reading.timestamp, reading.component, reading.reading_type, reading.phase, reading.received_at),
+        *address,
+    )
+
+
+def slots(entries: Sequence[Entry]) -> dict[tuple[str, int], set[int]]:
+    """Return for each source and five minutes which tiles hold readings of them."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for index, entry in enumerate(entries):
+        if type(entry) is Reading:
+            found.setdefault((entry.source, slot_of(entry.timestamp)), set()).add(index // TILE_LEAVES)
+    return found
+
+
+def numbers_text(numbers: Iterable[int]) -> str:
+    """Return numbers of tiles as they stand in `slot_tiles`."""
+    return " ".join(map(str, sorted(numbers)))
+
+
+def slot_writes(log: str, seq: int, entries: Sequence[Entry]) -> list[Write]:
+    """Return the writes that lead from time to tiles."""
+    return [
+        (INSERT_SLOT_TILES, (source, slot, log, seq, numbers_text(numbers)))
+        for (source, slot), numbers in slots(entries).items()
+    ]
+
+
+def erasure_writes(log: str, seq: int, entries: Sequence[Entry]) -> list[Write]:
+    """Return the writes that list the notes of erasures."""
+    return [(INSERT_ERASURE, (log, seq, i)) for i, each in enumerate(entries) if type(each) is Erasure]
+
+
+def removals(log: str, seq: int, entries: Sequence[Entry]) -> list[Write]:
+    """Return the writes that take the rows of a batch away, but for its tiles."""
+    gone: list[Write] = []
+    for index, each in enumerate(entries):
+        if type(each) is Reading:
+            gone.append((DELETE_READING, reading_key(Address(log, seq, index), each)))
+        else:
+            gone.append((DELETE_ERASURE, (log, seq, index)))
+    gone += [(DELETE_SLOT_TILES, (source, slot, log, seq)) for source, slot in slots(entries)]
+    return gone
+
+
+class Listed:
+    """What lists of points, eras and slots hold already as far as this process knows: it is not written again."""
+
+    def __init__(self) -> None:
+        self._known: set[Write] = set()
+
+    def missing(self, entries: Sequence[Entry]) -> list[Write]:
+        """Return the writes of lists that may lack what `entries` need."""
+        wanted: dict[Write, None] = {}
+        seen: set[tuple[str, str, str, str, int]] = set()
+        for each in entries:
+            if type(each) is not Reading:
+                continue
+            slot = slot_of(each.timestamp)
+            key = (each.source, each.point, each.quantity, each.reading_type, slot)
+            if key in seen:
+                continue
+            seen.add(key)
+            era, span = era_of(each.timestamp), span_of(each.reading_type)
+            for write in (
+                (_POINT_ERA, (each.source, each.point, era, each.quantity, span)),
+                (_SOURCE_ERA, (each.source, era)),
+                (_SOURCE_SLOT, (each.source, era, slot)),
+            ):
+                if write not in self._known:
+                    wanted[write] = None
+        return list(wanted)
+
+    def add(self, writes: Iterable[Write]) -> None:
+        """Remember that these stand."""
+        if len(self._known) > _KNOWN_MOST:
+            self._known.clear()
+        self._known.update(writes)
