@@ -21,11 +21,14 @@ PATIENCE = 30.0
 class Service(Shell):
     """`bal run` in a process of its own."""
 
+    options: tuple[str, ...] = ("--mqtt-port", "0", "--gateway-port", "0")
+    """Free ports for its doors."""
+
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         home.parent.mkdir(parents=True, exist_ok=True)
         self.log = home.parent / f"{home.name}.log"
-        words = ("run", "--json", "--mqtt-port", "0", "--gateway-port", "0", "--home", home)
+        words: tuple[str | Path, ...] = ("run", "--json", *self.options, "--home", home)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 arguments(*words), stdout=subprocess.PIPE, stderr=log, env=environment(), text=True
