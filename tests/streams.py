@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bal.core.address import Address
 from bal.publish.kafka import KafkaAccess
+from bal.publish.kafka.access import librdkafka
 from bal.stack.server import Guest
 from tests.real import Real
 
@@ -47,34 +48,59 @@ class Topics:
         """Return what has come since, in order of address as far as every partition is in that order."""
         parts = []
         for place, start in self._places:
-            parts.append(self._part(place, start))
+            parts.append(_part(self._settings, place, start))
         return list(heapq.merge(*parts, key=lambda found: found.address))
 
-    def _consumer(self) -> Any:
-        return Consumer({**self._settings, "group.id": "tests", "enable.auto.commit": False})
-
     def _ends(self, name: str) -> list[int]:
-        consumer = self._consumer()
-        try:
-            count = len(consumer.list_topics(name, timeout=20).topics[name].partitions)
-            return [
-                consumer.get_watermark_offsets(TopicPartition(name, each), timeout=20)[1]
-                for each in range(count)
-            ]
-        finally:
-            consumer.close()
+        return _ends(self._settings, name)
 
-    def _part(self, place: TopicPartition, start: int) -> list[Found]:
-        consumer = self._consumer()
-        try:
-            _, end = consumer.get_watermark_offsets(place, timeout=20)
-            found: list[Found] = []
-            consumer.assign([TopicPartition(place.topic, place.partition, start)])
-            while len(found) < end - start:
-                for message in consumer.consume(end - start, 1.0):
-                    assert message.error() is None, message.error()
-                    headers = dict(message.headers())
-                    found.append(Found(place.topic, place.partition, message.key(), message.value(), headers))
-            return found
-        finally:
-            consumer.close()
+
+class Stream:
+    """Everything on one topic, as a subscriber gets it: by its own certificate, from the beginning."""
+
+    def __init__(self, subscriber: KafkaAccess, topic: str) -> None:
+        """Take the certificate of one that may read `topic`."""
+        self.topic = topic
+        self._settings = {
+            **librdkafka(subscriber.servers, subscriber.ca, subscriber.certificate, subscriber.key),
+            "group.id": subscriber.principal,
+        }
+
+    def count(self) -> int:
+        """Return how many records stand there."""
+        return sum(_ends(self._settings, self.topic))
+
+    def read(self) -> list[list[Found]]:
+        """Return the records of each partition, in its order."""
+        count = len(_ends(self._settings, self.topic))
+        return [_part(self._settings, TopicPartition(self.topic, each), 0) for each in range(count)]
+
+
+def _consumer(settings: dict[str, Any]) -> Any:
+    return Consumer({"group.id": "tests", "enable.auto.commit": False, **settings})
+
+
+def _ends(settings: dict[str, Any], name: str) -> list[int]:
+    consumer = _consumer(settings)
+    try:
+        count = len(consumer.list_topics(name, timeout=20).topics[name].partitions)
+        places = [TopicPartition(name, each) for each in range(count)]
+        return [consumer.get_watermark_offsets(each, timeout=20)[1] for each in places]
+    finally:
+        consumer.close()
+
+
+def _part(settings: dict[str, Any], place: TopicPartition, start: int) -> list[Found]:
+    consumer = _consumer(settings)
+    try:
+        _, end = consumer.get_watermark_offsets(place, timeout=20)
+        found: list[Found] = []
+        consumer.assign([TopicPartition(place.topic, place.partition, start)])
+        while len(found) < end - start:
+            for message in consumer.consume(end - start, 1.0):
+                assert message.error() is None, message.error()
+                headers = dict(message.headers())
+                found.append(Found(place.topic, place.partition, message.key(), message.value(), headers))
+        return found
+    finally:
+        consumer.close()

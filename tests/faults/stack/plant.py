@@ -1,0 +1,163 @@
+"""A BAL under load on the real servers: its service, a sender with an outbox, a subscriber of what is certified."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bal.bootstrap.adapters import open_store
+from bal.bootstrap.identities import authority
+from bal.bootstrap.kafka import kafka_access
+from bal.config import load
+from bal.home import Home
+from bal.keys import Keys
+from bal.publish.kafka import KafkaAccess, certified_topic
+from bal.simulate.checker import sent_by_record
+from tests.checks.homes import register
+from tests.checks.processes import Command, all_ended
+from tests.checks.stream_books import check_stream_books
+from tests.grid import Grid
+from tests.streams import Stream
+
+PATIENCE = 180.0
+"""Longest time for something that must happen on a loaded machine, seconds."""
+LEASE = 5.0
+ENDLESS = 100_000
+"""More documents than are sent before the last fault."""
+READER = "faults-reader"
+WINDOW = 8
+"""Most documents a sender has under way."""
+
+
+async def until(happened: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Return once `happened`; it is called in a thread."""
+    end = time.monotonic() + seconds
+    while not await asyncio.to_thread(happened):
+        assert time.monotonic() < end, f"never happened: {what}"
+        await asyncio.sleep(0.1)
+
+
+class Sender:
+    """A fleet of meters of one source, sending by MQTT until it is stopped; it keeps what has no receipt."""
+
+    def __init__(self, home: Home, folder: Path, source: str, broker: str) -> None:
+        self.source = source
+        self._folder = folder
+        self._broker = broker
+        self._ca = authority(home)
+        self._certificate, self._key = self._ca.issue_client(source, replace=True)
+        self._command = self._start(ENDLESS)
+
+    @property
+    def record(self) -> Path:
+        """The file in which it writes down its receipts."""
+        return self._folder / f"{self.source}.receipts"
+
+    def documents(self) -> int:
+        """Return how many documents have a receipt."""
+        return max(0, self.record.read_bytes().count(b"\n") - 1) if self.record.exists() else 0
+
+    def readings(self) -> int:
+        """Return how many readings the receipts say were accepted."""
+        lines = self.record.read_bytes().rpartition(b"\n")[0].splitlines()[1:]
+        return sum(json.loads(line)["receipt"]["accepted"] for line in lines)
+
+    async def goes_on(self, documents: int = 1) -> None:
+        """Return once so many more documents have a receipt than now."""
+        wanted = self.documents() + documents
+        await until(lambda: self.documents() >= wanted, f"{wanted} documents of {self.source} with a receipt")
+
+    async def drain(self) -> None:
+        """Kill it, start it again to send what has no receipt and nothing new; return once all is answered."""
+        self._command.kill()
+        self._command = self._start(0)
+        code, output = await asyncio.to_thread(self._command.wait)
+        assert code == 0, output
+        answer = json.loads(output)
+        assert answer["rejected"] == answer["pending"] == 0, answer
+
+    def end(self) -> None:
+        """Kill it if it runs."""
+        self._command.__exit__()
+
+    def _start(self, documents: int) -> Command:
+        outbox = self._folder / f"{self.source}.outbox"
+        return Command(
+            self._folder,
+            self._folder / f"{self.source}.log",
+            "simulate", "dso", "--source", self.source, "--meters", "3", "--interval-seconds", "0.2",
+            "--window", str(WINDOW), "--documents", str(documents), "--broker", self._broker, "--ca", str(self._ca.certificate_path),
+            "--cert", str(self._certificate), "--key", str(self._key), "--retry-seconds", "2",
+            "--drain-seconds", str(PATIENCE), "--json", "--outbox", str(outbox), "--receipts", str(self.record),
+        )  # fmt: skip
+
+
+class Plant:
+    """One BAL on the grid."""
+
+    def __init__(self, grid: Grid, folder: Path, name: str) -> None:
+        self.grid = grid
+        self.folder = folder
+        self.home = grid.home(folder, name)
+        path = self.home.path / "bal.toml"
+        lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 50\n"
+        path.write_text(path.read_text() + lane)
+        self.settings = load(self.home.path)
+        self.service: Command | None = None
+        self.chance = random.Random(50)
+
+    async def register(self, *sources: str) -> None:
+        """Register sources that one subscriber may read on Kafka."""
+        await register(self.home, *sources, outputs=("kafka",), readers=(READER,))
+        authority(self.home).issue_client(READER, replace=True)
+
+    async def run(self) -> None:
+        """Start `bal run` unless it runs; return once it is ready."""
+        if self.service is not None and self.service.process.poll() is None:
+            return
+        log = self.folder / f"{self.home.path.name}-service.log"
+        self.service = Command(self.home.path, log, "run", "--json")
+        await asyncio.to_thread(self.service.first_line)
+
+    async def kill(self) -> None:
+        """Kill the service as `kill -9` does."""
+        assert self.service is not None
+        self.service.kill()
+        await all_ended(self.home.path)
+
+    def is_running(self) -> bool:
+        """Tell whether the service that was started last still runs."""
+        return self.service is not None and self.service.process.poll() is None
+
+    def stream(self, source: str) -> Stream:
+        """Return what the subscriber reads of a source."""
+        mine = kafka_access(self.settings.kafka)
+        certificate, key = authority(self.home).client_paths(READER)
+        return Stream(KafkaAccess(mine.servers, mine.ca, certificate, key), certified_topic(source))
+
+    async def settled(self) -> None:
+        """Return once every stored batch is published."""
+        async with open_store(self.home, self.settings, read_only=True) as opened:
+            end = time.monotonic() + PATIENCE
+            while left := [
+                seq for log in await opened.store.logs() for seq in await opened.store.unpublished(log)
+            ]:
+                assert time.monotonic() < end, f"{len(left)} batches are not published"
+                assert self.is_running()
+                await asyncio.sleep(0.3)
+
+    async def check(self, sender: Sender) -> int:
+        """Hold the books; return how many readings there are."""
+        await sender.drain()
+        await self.settled()
+        sent = sent_by_record(sender.record)
+        assert sent.certain
+        key = Keys.open(self.home.keys).pseudonyms[0]
+        return await check_stream_books(self.home, [sent], self.stream(sender.source), key)
+
+    def close(self) -> None:
+        """End the service."""
+        if self.service is not None:
+            self.service.__exit__()
