@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bal.core.address import Address
-from bal.core.entry import Erasure
+from bal.core.entry import Entry, Erasure
 from bal.store.cassandra import rows
 from bal.store.cassandra.buckets import ERA_SECONDS, era_of, slot_of
 from tests.unit.store.rows import START, point, reading
@@ -33,7 +33,7 @@ def test_the_key_of_a_row_is_what_was_written() -> None:
 
 def test_erasures_are_listed_and_no_rows_of_readings() -> None:
     note = Erasure("dso-a", "bal-1:0:7", "ab" * 32, "operator", "asked", START)
-    entries = [reading(), note]
+    entries: list[Entry] = [reading(), note]
     assert len(list(rows.reading_values("bal-1", 0, entries))) == 1
     assert rows.erasure_writes("bal-1", 0, entries) == [(rows.INSERT_ERASURE, ("bal-1", 0, 1))]
     assert rows.slots(entries) == {("dso-a", slot_of(START)): {0}}
