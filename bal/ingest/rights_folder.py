@@ -111,6 +111,9 @@ class RightsFolder:
         while (pid := self._broker()) is not None:
             if _catches_hangup(pid):
                 os.kill(pid, signal.SIGHUP)
+                time.sleep(0.3)  # one that comes while it reads is lost to Mosquitto: once more
+                if self._broker() == pid and _catches_hangup(pid):
+                    os.kill(pid, signal.SIGHUP)
                 return True
             if time.monotonic() > end:
                 break
