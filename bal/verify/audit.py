@@ -249,7 +249,11 @@ class Audit:
         """Name rows that belong to no batch, and records and tiles that are none, of the SCD or of the ledger."""
         for address in await self._store.strays():
             if self._walked(address.log, address.seq):
-                continue  # its record is gone: the batch was reported and its rows were looked at
+                # Without a record the batch was reported and its rows were looked at. With one, this is a copy of a row
+                # beside the rows of the batch, shown to who asks.
+                if address.log in self._opened and (await self._rows.record(address.log, address.seq))[0]:
+                    self._report.add("added", address)
+                continue
             row = await self._rows.row(address)
             if row is not None and type(row.entry) is Erasure:
                 self._places.forge(claimed(row), self._report)
