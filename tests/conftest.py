@@ -1,9 +1,11 @@
 """What every test gets: hypothesis profiles, a clean environment, the counts told at the end."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.counts import ASKED, HAMMER, summary
@@ -30,6 +32,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("BAL_") and name != "BAL_HAMMER":
             monkeypatch.delenv(name)
     monkeypatch.setenv("BAL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """Undo what a command run in this process set up: it writes to the standard error of a test that is over."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
