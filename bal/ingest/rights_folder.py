@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ ACL, PASSWORDS, PID, DENIED = "acl", "passwords", "broker.pid", "denied"
 _REMEDY: Final = "check `mqtt.rights`: the folder is made by `bal stack up`, or by whoever runs the broker"
 _READY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
+_AGAIN_SECONDS: Final = 0.3
+_LATER_SECONDS: Final = 3.0
 
 
 class RightsFolder:
@@ -110,15 +113,22 @@ class RightsFolder:
         end = time.monotonic() + _READY_SECONDS
         while (pid := self._broker()) is not None:
             if _catches_hangup(pid):
-                os.kill(pid, signal.SIGHUP)
-                time.sleep(0.3)  # one that comes while it reads is lost to Mosquitto: once more
-                if self._broker() == pid and _catches_hangup(pid):
-                    os.kill(pid, signal.SIGHUP)
+                self._hang_up(pid)
+                # One that comes while it reads is lost to Mosquitto: once more, and later for one that reads slowly.
+                time.sleep(_AGAIN_SECONDS)
+                self._hang_up(pid)
+                later = threading.Timer(_LATER_SECONDS, self._hang_up, (pid,))
+                later.daemon = True
+                later.start()
                 return True
             if time.monotonic() > end:
                 break
             time.sleep(_POLL_SECONDS)  # it starts just now: the signal would end it
         return False
+
+    def _hang_up(self, pid: int) -> None:
+        if self._broker() == pid and _catches_hangup(pid):
+            os.kill(pid, signal.SIGHUP)
 
     def _broker(self) -> int | None:
         """Return the broker's process id; None when that is another process by now."""
