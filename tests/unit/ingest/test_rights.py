@@ -122,7 +122,8 @@ def test_only_a_broker_that_listens_for_it_is_told(tmp_path: Path, name: str) ->
     script = (
         "import signal, sys, time\n"
         "time.sleep(0.3)\n"  # a broker that starts just now
-        "signal.signal(signal.SIGHUP, lambda *_: sys.exit(7))\n"
+        "def told(*_): signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.exit(7)\n"
+        "signal.signal(signal.SIGHUP, told)\n"
         "print('ready', flush=True)\n"
         "time.sleep(60)\n"
     )
