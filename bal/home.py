@@ -75,8 +75,8 @@ class Home:
         return self
 
     def existing(self) -> "Home":
-        """Return the home if anything was ever stored in it; `NotFound` otherwise."""
-        if not self.scd.exists():
+        """Return the home if anything was ever stored in it, or elsewhere from it; `NotFound` otherwise."""
+        if not (self.scd.exists() or self.keys.exists()):
             message = "there is no BAL in this folder"
             raise NotFound(message, subject=self.path.name, remedy="name its home with --home or BAL_HOME")
         return self
