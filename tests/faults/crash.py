@@ -1,8 +1,9 @@
 """A service that kills itself at a chosen point: one process forked for each job read from standard input.
 
 A job is one line of JSON: `home`, `work` ("send" or "erase"), `point`, `when` ("before", "after", "torn"), `nth`, and where
-the receipts are written down. The answer to each is one line: how the process ended. The clean process that forks has
-imported everything once, so that one crash takes a tenth of a second.
+the receipts are written down; `sources` may hold `suffix`, the end of their names, and members of their registration. The
+answer to each is one line: how the process ended. The clean process that forks has imported everything once, so that one
+crash takes a tenth of a second.
 """
 
 import asyncio
@@ -120,12 +121,12 @@ def _tear(point: str, nth: int) -> None:
         jsonl._append = half_lines
 
 
-async def _send(opened: Any, receipts: Path) -> None:
+async def _send(opened: Any, receipts: Path, suffix: str = "", **members: Any) -> None:
     """Submit every letter at once; write down each receipt as it comes."""
-    service = opened.service
-    for name in SOURCES:
+    service, lane = opened.service, opened.settings.lanes[0]
+    for name in (f"{source}{suffix}" for source in SOURCES):
         if service.source(name) is None:
-            await service.register_source(Source(name=name, lane="bal-1"))
+            await service.register_source(Source(name=name, lane=lane, **members))
     file = os.open(receipts, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     async def one(message: Message) -> None:
@@ -133,7 +134,7 @@ async def _send(opened: Any, receipts: Path) -> None:
         os.write(file, json.dumps(receipt.to_json()).encode() + b"\n")
 
     async with asyncio.TaskGroup() as group:
-        for message in letters():
+        for message in letters(suffix):
             group.create_task(one(message))
             await asyncio.sleep(0.002)
 
@@ -151,7 +152,7 @@ async def run(job: dict[str, Any]) -> None:
     async with open_service(home, settings) as opened:
         await opened.service.start()
         if job["work"] == "send":
-            await _send(opened, Path(job["receipts"]))
+            await _send(opened, Path(job["receipts"]), **job.get("sources", {}))
         elif job["work"] == "erase":
             await _erase(opened, job["address"])
         await opened.service.close()

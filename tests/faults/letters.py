@@ -1,7 +1,8 @@
 """What is sent to a service that dies: a document over many batches, small ones, one with a reading to be refused."""
 
-import hashlib
+from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from typing import Final
 
 from bal.core.message import Message
@@ -28,9 +29,14 @@ def _mixed() -> bytes:
     ).encode()
 
 
+def named(plan: DsoPlan, suffix: str) -> DsoPlan:
+    """Return the plan of a source whose name ends in `suffix`."""
+    return replace(plan, source=f"{plan.source}{suffix}")
+
+
 @cache
-def letters() -> list[Message]:
-    """Return the messages in the order they are sent."""
+def letters(suffix: str = "") -> list[Message]:
+    """Return the messages in the order they are sent; `suffix` ends the names of their sources."""
     small = [(SMALL.source, SMALL.message(n).payload) for n in range(SMALL_COUNT)]
     bodies = [*small[:2], (LARGE.source, LARGE.message(0).payload), (MIXED, _mixed()), *small[2:]]
-    return [Message(source, "cim", body, hashlib.sha256(body).digest()) for source, body in bodies]
+    return [Message(f"{source}{suffix}", "cim", body, sha256(body).digest()) for source, body in bodies]

@@ -22,10 +22,10 @@ from tests.faults.letters import LARGE, MIXED, SMALL, SMALL_COUNT, letters
 class Crasher:
     """The process that forks those that die."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.faults.crash") -> None:
         root = Path(__file__).parents[2]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=root,

@@ -155,7 +155,7 @@ class Plant:
         sent = sent_by_record(sender.record)
         assert sent.certain
         key = Keys.open(self.home.keys).pseudonyms[0]
-        return await check_stream_books(self.home, [sent], self.stream(sender.source), key)
+        return await check_stream_books(self.home, sent, self.stream(sender.source), key)
 
     def close(self) -> None:
         """End the service."""

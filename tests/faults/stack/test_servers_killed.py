@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from bal.stack.fabric.network import Network
+from bal.stack.fabric.organisations import ORGANISATIONS
 from bal.stack.facts import Facts
 from bal.stack.process import Process
 from tests.counts import counts
@@ -56,14 +58,17 @@ SOURCES = [f"killed-{fault.name}" for fault in FAULTS]
 
 def leader(grid: Grid) -> str:
     """Return the name of the orderer that leads the channel now; wait while they elect one."""
-    organisations = Facts.read(grid.layout).servers["fabric"]["organisations"]
+    network = Network(grid.layout, Facts.read(grid.layout).ports["fabric"])
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        for name, facts in organisations.items():
-            tls = ssl.create_default_context(cafile=facts["ca"])
-            text = httpx.get(f"https://{facts['orderer_operations']}/metrics", verify=tls).text
+        for each in ORGANISATIONS:
+            tls = network.authority(each).path / "orderer" / "tls"
+            trusted = ssl.create_default_context(cafile=str(tls / "ca.crt"))
+            trusted.load_cert_chain(tls / "server.crt", tls / "server.key")
+            where = network.address(each, "orderer-operations")
+            text = httpx.get(f"https://{where}/metrics", verify=trusted).raise_for_status().text
             if 'consensus_etcdraft_is_leader{channel="certification"} 1' in text:
-                return f"fabric-{name}-orderer"
+                return f"fabric-{each.name}-orderer"
         time.sleep(0.1)
     raise AssertionError("no orderer leads")
 

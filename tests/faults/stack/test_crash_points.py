@@ -1,0 +1,72 @@
+"""A crash between any two steps of the write order, on Cassandra, Fabric and Kafka: nothing answered is lost or doubled."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bal.keys import Keys
+from bal.simulate.checker import Sent
+from tests.checks.books import check_audit, rows
+from tests.checks.share import share
+from tests.checks.stream_books import check_source
+from tests.faults.letters import LARGE, MIXED, SMALL, SMALL_COUNT, letters, named
+from tests.faults.stack.plant import READER, Plant
+from tests.faults.test_crash_points import Crasher, answered
+
+SOURCES: list[str] = []  # each crash has sources of its own
+POINTS = [
+    ("commit", "before", 4),  # submitted, the commit not seen: 3 registrations go before
+    ("rows", "before", 2),
+    ("mark_anchored", "before", 1),
+    ("publish", "after", 1),
+    ("record", "before", 1),
+    ("record", "after", 3),
+    ("rows", "after", 1),
+    ("lists", "after", 2),
+    ("stored", "before", 2),
+    ("stored", "after", 2),
+    ("anchor", "before", 1),
+    ("anchor", "before", 2),
+    ("anchor", "after", 1),
+    ("mark_anchored", "after", 1),
+    ("publish", "before", 2),
+    ("mark_published", "before", 1),
+    ("mark_published", "after", 2),
+]
+
+
+@pytest.fixture(scope="module")
+def crasher() -> Iterator[Crasher]:
+    one = Crasher("tests.faults.stack.crash")
+    yield one
+    one.close()
+
+
+@pytest.mark.hammer
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("point", "when", "nth"), share(POINTS, 5))
+async def test_a_crash_between_two_steps(
+    crasher: Crasher, plant: Plant, tmp_path: Path, point: str, when: str, nth: int
+) -> None:
+    receipts, suffix = tmp_path / "receipts", f"-{point}-{when}-{nth}".replace("_", "-")
+    sources = {"suffix": suffix, "outputs": ["kafka"], "readers": [READER]}
+    job = {"receipts": str(receipts), "sources": sources}
+    died = crasher.run(plant.home.path, "send", point=point, when=when, nth=nth, **job)
+    assert died == -9, "the point was reached"
+    before = answered(receipts)
+    assert crasher.run(plant.home.path, "send", **job) == 0, "the sender sends everything again"
+    after = answered(receipts)
+    assert after.keys() == {message.digest.hex() for message in letters(suffix)}
+    for digest, receipt in before.items():
+        assert after[digest]["ranges"] == receipt["ranges"], "what had a receipt stands where it said"
+        assert after[digest]["accepted"] == 0
+        assert after[digest]["duplicates"] == receipt["duplicates"] + receipt["accepted"]
+    key = Keys.open(plant.home.keys).pseudonyms[0]
+    for plan, numbers in ((LARGE, range(1)), (SMALL, range(SMALL_COUNT))):
+        sent = Sent(named(plan, suffix), numbers)
+        assert await check_source(plant.home, sent, plant.stream(sent.plan.source), key)
+    mixed = await rows(plant.home, f"{MIXED}{suffix}", history=True)
+    assert [row["value"] for row in mixed] == ["13", "11"]
+    await check_audit(plant.home)
+    print(f"{nth}. {point}, {when}: {len(before)} of {len(after)} messages had a receipt")

@@ -1,0 +1,78 @@
+"""`kill -9` of `bal run` on the real servers under load: what had a receipt is there, certified, published, shown once."""
+
+import asyncio
+
+import pytest
+
+from tests.counts import counts
+from tests.faults.stack.plant import WINDOW, Plant, Sender
+
+KILLS = counts(50)
+ROUNDS = counts(20)
+SOURCES = ["service-killed", "kafka-away", "orderers-too"]
+
+
+@pytest.mark.hammer
+@pytest.mark.timeout(600 + 60 * KILLS)
+async def test_kill_9_of_the_service_at_random(plant: Plant) -> None:
+    await plant.run()
+    sender = Sender(plant.home, plant.folder, "service-killed", plant.grid.broker())
+    try:
+        for number in range(KILLS):
+            if number % 5 != 4:  # the fifth comes while the sender may not be back yet
+                await sender.goes_on()
+            await asyncio.sleep(plant.chance.uniform(0, 1.5))
+            await plant.kill()
+            await plant.run()
+        await sender.goes_on()
+        readings = await plant.check(sender)
+    finally:
+        sender.end()
+    print(f"{KILLS} kills, {readings} readings")
+
+
+@pytest.mark.hammer
+@pytest.mark.timeout(600 + 60 * ROUNDS)
+async def test_kafka_away_at_a_restart_stops_no_intake(plant: Plant) -> None:
+    await plant.run()
+    sender = Sender(plant.home, plant.folder, "kafka-away", plant.grid.broker())
+    kafka = plant.grid.process("kafka")
+    try:
+        for _ in range(ROUNDS):
+            await sender.goes_on()
+            await asyncio.to_thread(kafka.kill)
+            await plant.kill()
+            await plant.run()
+            await sender.goes_on(WINDOW + 2)
+            assert kafka.pid is None
+            await asyncio.to_thread(plant.grid.up, "kafka")
+        readings = await plant.check(sender)
+    finally:
+        sender.end()
+    print(f"{ROUNDS} times killed while Kafka was away, {readings} readings")
+
+
+@pytest.mark.hammer
+@pytest.mark.timeout(600 + 60 * ROUNDS)
+async def test_killed_with_the_orderers_between_submit_and_commit(plant: Plant) -> None:
+    """Nobody knows what became of the anchors under way: neither the killed service nor the next one."""
+    await plant.run()
+    sender = Sender(plant.home, plant.folder, "orderers-too", plant.grid.broker())
+    orderers = [plant.grid.process(f"fabric-{each}-orderer") for each in ("dso", "market", "regulator")]
+    try:
+        for _ in range(ROUNDS):
+            await sender.goes_on()
+            await asyncio.sleep(plant.chance.uniform(0, 0.5))
+            for orderer in orderers:
+                await asyncio.to_thread(orderer.kill)
+            await sender.goes_on()  # anchors are under way
+            await plant.kill()
+            for orderer in orderers:
+                await asyncio.to_thread(orderer.start)
+            await plant.run()
+            await asyncio.to_thread(plant.grid.up, "fabric")
+        await sender.goes_on()
+        readings = await plant.check(sender)
+    finally:
+        sender.end()
+    print(f"{ROUNDS} times killed with anchors under way, {readings} readings")
