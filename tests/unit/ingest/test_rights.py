@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,8 @@ def test_only_a_broker_that_listens_for_it_is_told(tmp_path: Path, name: str) ->
         [program, "-S", "-c", script], stdout=subprocess.PIPE, env=environment, text=True
     )
     try:
+        while Path(f"/proc/{process.pid}/comm").read_text() != f"{name}\n":
+            time.sleep(0.01)  # the kernel names it a moment after it has begun
         (tmp_path / "broker.pid").write_text(f"{process.pid}\n")
         assert RightsFolder(tmp_path).reload() is (name == "mosquitto")
         if name == "mosquitto":
