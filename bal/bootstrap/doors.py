@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
 from bal.bootstrap.field import field_broker
@@ -27,6 +28,9 @@ from bal.home import Home
 from bal.reader import pseudonyms
 from bal.system import SystemClock
 from bal.verify.verifier import Verdict, verify_on_ledger
+
+_log = structlog.get_logger()
+_SUBSCRIBED_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +118,27 @@ async def running(home: Home, settings: Settings) -> AsyncIterator[Running]:
         for name, inbox in field.inboxes.items() if field is not None else ():
             doors.append(asyncio.create_task(opened.service.serve(inbox), name=f"inbox {name}"))
             stack.push_async_callback(_end, doors[-1])
+        await _subscribed(field.subscribed if field is not None else (), doors)
         home.announce({**facts, "control": str(path)})
         stack.callback(home.running.unlink, missing_ok=True)
         yield Running(opened, {**facts, "control": str(path)}, doors)
+
+
+async def _subscribed(lanes: Sequence[asyncio.Event], doors: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until a broker outside keeps what is sent: who is told that we are ready sends at once.
+
+    Not for ever: without the broker the other doors are open.
+    """
+    waits = [asyncio.create_task(lane.wait()) for lane in lanes]
+    try:
+        async with asyncio.timeout(_SUBSCRIBED_SECONDS):
+            for wait in waits:
+                await asyncio.wait([wait, *doors], return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        _log.warning("not subscribed at the MQTT broker yet; opening the other doors")
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

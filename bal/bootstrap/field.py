@@ -1,5 +1,6 @@
 """The field broker of a home: its own, or one outside that it is a client of."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Field:
     open: Callable[[], Awaitable[str]]
     """Opens it; returns host:port."""
     close: Callable[[], Awaitable[None]]
+    subscribed: Sequence[asyncio.Event] = ()
+    """Of a broker outside: set once it keeps for the lanes what is sent; before, it would throw that away."""
 
 
 def field_broker(opened: Opened) -> Field:
@@ -108,7 +111,7 @@ def _outside(opened: Opened) -> Field:
             await opened.rights.grant(list(registry.all().values()))
         return f"{settings.host}:{settings.port}"
 
-    return Field(inboxes, start, send.close)
+    return Field(inboxes, start, send.close, [inbox.subscribed for inbox in inboxes.values()])
 
 
 def _needed(settings: object, name: str) -> Path:

@@ -167,6 +167,8 @@ class MqttInbox:
         self._connected: _Connected | None = None
         self._ownership = Ownership(sources())
         self._filters: set[str] = set()
+        self.subscribed = asyncio.Event()
+        """Set once the broker keeps for this lane what its sources send, at first or again."""
 
     async def refresh(self) -> None:
         """Subscribe to the topics of new sources and leave those of sources that are gone."""
@@ -200,6 +202,7 @@ class MqttInbox:
                     try:
                         self._filters = set()
                         await self._subscribe(client, self._sources())
+                        self.subscribed.set()
                         failures = 0
                         async for arrived in client.messages:
                             delivery = self._delivery(connected, arrived)
