@@ -21,7 +21,7 @@ from bal.stack.stack import Stack
 from make.stack import in_ci
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-START_SECONDS: Final = 300
+START_SECONDS: Final = 600
 """Time limit of a test that may be the one to start a server on a loaded machine."""
 
 

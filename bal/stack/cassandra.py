@@ -37,7 +37,7 @@ T = TypeVar("T")
 _JARS: Final = 100
 _DISK_MEGABYTES: Final = 600
 _MEMORY_MEGABYTES: Final = 1600
-_READY_SECONDS: Final = 120.0
+_READY_SECONDS: Final = 240.0
 _STOP_SECONDS: Final = 40.0
 _POLL_SECONDS: Final = 0.2
 

@@ -33,7 +33,7 @@ BROKER: Final = "mosquitto"
 CHECK: Final = "mosquitto-check"
 """Who sees whether the broker works; may write and read one topic of its own."""
 CHECK_TOPIC: Final = "bal-stack/check"
-_READY_SECONDS: Final = 20.0
+_READY_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 

@@ -27,7 +27,7 @@ _DISK: Final = 1500
 """MiB: modules 430, what Go keeps of a build 460, commands 100, a network's first data 400."""
 _MEMORY: Final = 1024
 """MiB: 900 for nine processes under load."""
-_READY_SECONDS: Final = 40.0
+_READY_SECONDS: Final = 120.0
 
 
 class Fabric:
