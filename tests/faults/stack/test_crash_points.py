@@ -16,7 +16,7 @@ from tests.faults.test_crash_points import Crasher, answered
 
 SOURCES: list[str] = []  # each crash has sources of its own
 POINTS = [
-    ("commit", "before", 4),  # submitted, the commit not seen: 3 registrations go before
+    ("commit", "before", 8),  # submitted, the commit not seen; registrations go before
     ("rows", "before", 2),
     ("mark_anchored", "before", 1),
     ("publish", "after", 1),
