@@ -30,10 +30,13 @@ class Lease:
         self._until = float("-inf")
 
     async def take(self) -> None:
-        """Return once the lane is held; waits out the lease of one that died. `LaneLost` when it is kept on."""
+        """Return once the lane is held; waits out the lease of one that died. `LaneLost` when it is kept on.
+
+        One that had the lane, and finds it another's when it comes back, has lost it: it does not wait.
+        """
         end = self._clock.monotonic() + 2 * self._seconds
         while not await self._hold():
-            if self._clock.monotonic() > end:
+            if self._until > float("-inf") or self._clock.monotonic() > end:
                 message = "another worker runs this lane"
                 raise LaneLost(
                     message, subject=self._lane, remedy="stop that one first, or leave it the lane"

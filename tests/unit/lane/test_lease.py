@@ -98,6 +98,19 @@ async def test_whoever_slept_past_it_writes_nothing_and_loses_it_to_another(leas
         await first.keep()
 
 
+async def test_whoever_slept_past_it_does_not_wait_for_it_to_come_back(leases: KeptLeases) -> None:
+    first, second = lease(leases, "a"), lease(leases, "b")
+    await first.take()
+    leases.clock.time += 11
+    await second.take()
+    now = leases.clock.time
+    with pytest.raises(LaneLost):
+        await first.take()
+    assert leases.clock.time == now
+    await first.release()
+    second.check()
+
+
 async def test_a_silence_of_the_store_ends_it(leases: KeptLeases) -> None:
     first = lease(leases, "a")
     await first.take()
