@@ -11,6 +11,8 @@ from bal.core.entry import Entry, StoredEntry, canonical, leaves
 from chaincode.merkle import Tree
 
 CERTIFICATE_VERSION = 1
+_OWN_LEVELS = 4
+"""Levels of a path that are looked up leaf by leaf; the rest is the same for all leaves below one node."""
 
 
 def _certificate(
@@ -22,6 +24,17 @@ def _certificate(
         f'{{"version":{CERTIFICATE_VERSION},"address":"{address}","entry":{canonical(entry).decode()},'
         f'"salt":"{salt.hex()}","tree_size":{size},"path":{proof},"anchor":{anchor_text}}}'
     )
+
+
+def _siblings(levels: Sequence[Sequence[str]], place: int) -> list[str]:
+    """Return the siblings on the way up from a place of the first level; the last of an odd level has none."""
+    path = []
+    for level in levels:
+        sibling = place ^ 1
+        if sibling < len(level):
+            path.append(level[sibling])
+        place >>= 1
+    return path
 
 
 def _anchor_text(commitment: Commitment) -> str:
@@ -61,7 +74,15 @@ class CertifiedBatch:
 
     @cached_property
     def _hex_levels(self) -> list[list[str]]:
-        return [[node.hex() for node in level] for level in self.tree.levels]
+        """Every level that has siblings, from the leaves up."""
+        return [[node.hex() for node in level] for level in self.tree.levels[:-1]]
+
+    @cached_property
+    def _rests(self) -> list[str]:
+        """The rest of the path above `_OWN_LEVELS` for each node there, joined as it stands in a certificate."""
+        upper = self._hex_levels[_OWN_LEVELS:]
+        nodes = range((len(self.leaves) - 1 >> _OWN_LEVELS) + 1)
+        return ['","'.join(_siblings(upper, place)) for place in nodes]
 
     @cached_property
     def _anchor_text(self) -> str:
@@ -79,12 +100,10 @@ class CertifiedBatch:
         entry = self.entries[index]
         if entry is None:
             raise KeyError(index)
-        path, place = [], index
-        for level in self._hex_levels[:-1]:
-            sibling = place ^ 1
-            if sibling < len(level):
-                path.append(level[sibling])
-            place >>= 1
+        path = _siblings(self._hex_levels[:_OWN_LEVELS], index)
+        rest = self._rests[index >> _OWN_LEVELS]
+        if rest:
+            path.append(rest)
         return _certificate(
             self.address(index),
             entry,

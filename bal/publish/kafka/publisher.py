@@ -158,7 +158,8 @@ class KafkaPublisher:
     async def _send_queue(self, producer: Any, place: Place, queue: Sequence[Record]) -> None:
         """Send the records of one partition in order. `PublishRefused` when Kafka refuses them for good."""
         topic, partition = place
-        batches = _batches(producer, queue)
+        # Apart from the event loop: compressing a full batch takes some 10 ms and lets other threads run meanwhile.
+        batches = await asyncio.to_thread(_batches, producer, queue)
         answers = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
         for answer in answers:
             answer.add_done_callback(_seen)

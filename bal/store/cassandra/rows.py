@@ -8,7 +8,7 @@ from bal.core.address import Address
 from bal.core.entry import Entry, Erasure
 from bal.core.limits import TILE_LEAVES
 from bal.core.reading import Reading
-from bal.store.cassandra.buckets import bucket_of, era_of, slot_of, span_of
+from bal.store.cassandra.buckets import ERA_SECONDS, SLOT_SECONDS, bucket_of, slot_of, span_of
 from bal.store.cassandra.session import Write
 
 # Rows of a batch have 1 as their write timestamp. Such a row is written with one content for ever, so it needs no order
@@ -33,6 +33,8 @@ _POINT_ERA: Final = "INSERT INTO point_eras (source, point, era, quantity, span)
 _SOURCE_ERA: Final = "INSERT INTO source_eras (source, era) VALUES (?, ?)"
 _SOURCE_SLOT: Final = "INSERT INTO source_slots (source, era, slot) VALUES (?, ?, ?)"
 _KNOWN_MOST: Final = 500_000
+_ERA: Final = ERA_SECONDS * 1_000_000
+_SLOTS_OF_ERA: Final = ERA_SECONDS // SLOT_SECONDS
 _INT: Final = struct.Struct(">i").pack
 _BIGINT: Final = struct.Struct(">q").pack
 
@@ -150,25 +152,16 @@ class Listed:
 
     def missing(self, entries: Sequence[Entry]) -> list[Write]:
         """Return the writes of lists that may lack what `entries` need."""
+        readings = [each for each in entries if type(each) is Reading]
+        points = {(r.source, r.point, r.quantity, r.reading_type, r.timestamp // _ERA) for r in readings}
+        times = {(r.source, slot_of(r.timestamp)) for r in readings}
         wanted: dict[Write, None] = {}
-        seen: set[tuple[str, str, str, str, int]] = set()
-        for each in entries:
-            if type(each) is not Reading:
-                continue
-            slot = slot_of(each.timestamp)
-            key = (each.source, each.point, each.quantity, each.reading_type, slot)
-            if key in seen:
-                continue
-            seen.add(key)
-            era, span = era_of(each.timestamp), span_of(each.reading_type)
-            for write in (
-                (_POINT_ERA, (each.source, each.point, era, each.quantity, span)),
-                (_SOURCE_ERA, (each.source, era)),
-                (_SOURCE_SLOT, (each.source, era, slot)),
-            ):
-                if write not in self._known:
-                    wanted[write] = None
-        return list(wanted)
+        for source, point, quantity, reading_type, era in points:
+            wanted[_POINT_ERA, (source, point, era, quantity, span_of(reading_type))] = None
+        for source, slot in times:
+            era = slot // _SLOTS_OF_ERA
+            wanted[_SOURCE_ERA, (source, era)] = wanted[_SOURCE_SLOT, (source, era, slot)] = None
+        return [write for write in wanted if write not in self._known]
 
     def add(self, writes: Iterable[Write]) -> None:
         """Remember that these stand."""
