@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint stack bench hammer format lock clean demo-venv dev-venv lock-venv
+.PHONY: help demo test lint stack bench bench-stack hammer format lock clean demo-venv dev-venv lock-venv
 
 # The environment others' shells carry must not change what runs here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -9,7 +9,7 @@ PY := .venv/bin/python
 INSTALL = python=$$(PYTHON="$(PYTHON)" make/python) && "$$python" make/install.py
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: demo-venv ## meters and PMUs to certified readings in a minute; a tampered row found out
 	.venv/bin/bal demo $(ARGS)
@@ -31,6 +31,9 @@ hammer: dev-venv stack ## the repeated tests with their full counts: takes long
 
 bench: demo-venv ## certified readings per second on this machine
 	.venv/bin/bal bench $(ARGS)
+
+bench-stack: dev-venv stack ## the same on the real servers, round by round: takes minutes
+	.venv/bin/bal bench --stack $(ARGS)
 
 format: dev-venv ## write the format, fix what can be fixed
 	$(PY) -m ruff format .

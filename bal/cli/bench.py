@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bal.cli.options import JsonOption, print_json
+from bal.cli.benchmark.documents import document
+from bal.cli.options import JsonOption, print_json, print_table
+from bal.core.limits import BATCH_LEAVES
 
 if TYPE_CHECKING:
     from bal.home import Home
 
 _METERS = 1000
-_QUARTER = 900
-_BEGIN = 1_767_225_600
+_READINGS = 300_000
+_STACK_READINGS = 50_000
 _IN_FLIGHT = 32
 _FSYNCS = 200
 _CHECKS = 1000
@@ -34,21 +36,40 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     readings: Annotated[
-        int, typer.Option(min=1000, help="Readings in all, in documents of 1,000.")
-    ] = 300_000,
+        int | None,
+        typer.Option(
+            min=1000,
+            max=5_000_000,
+            help="Readings in all, in documents of 1,000. Default: 300,000; with --stack 50,000 a round.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that parse and hash beside the service.")
     ] = 1,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Measure the real servers, in a stack of its own, round by round.")
+    ] = False,
+    single: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10_000, help="With --stack: readings of the round with a transaction a reading."
+        ),
+    ] = 100,
     profile: Annotated[
         Path | None, typer.Option(help="Write a cProfile of the service's process here.")
     ] = None,
-    directory: Annotated[Path | None, typer.Option("--dir", help="Folder for the temporary home.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Folder for the temporary home, or stack.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the embedded pipeline in a temporary home: 1,000 meters a document, default output, everything fsynced."""
+    """Measure the embedded pipeline, or with --stack the real one, in a temporary folder: 1,000 meters a document."""
     folder = Path(tempfile.mkdtemp(prefix="bal-bench-", dir=directory))
     try:
-        figures = asyncio.run(_measure(folder, readings // _METERS, workers, profile))
+        if stack:
+            _bench_stack(folder, readings or _STACK_READINGS, single, workers, profile, as_json=as_json)
+            return
+        figures = asyncio.run(_measure(folder, (readings or _READINGS) // _METERS, workers, profile))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if as_json:
@@ -58,6 +79,38 @@ def bench(
         if name != "certified_readings_per_second":
             typer.echo(f"{name.replace('_', ' ')}: {value}")
     typer.echo(f"{figures['certified_readings_per_second']} certified readings/s")
+
+
+def _bench_stack(
+    folder: Path, readings: int, single: int, workers: int, profile: Path | None, *, as_json: bool
+) -> None:
+    import signal
+    import sys
+
+    from bal.cli.benchmark.table import rows
+    from bal.cli.benchmark.whole import Whole
+    from bal.config import LogSettings
+    from bal.log import configure
+
+    configure(LogSettings(level="error", form="auto"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are stopped then, too
+    whole = Whole(
+        folder,
+        readings=readings,
+        single=single,
+        workers=workers,
+        leaves=BATCH_LEAVES,
+        profile=profile,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+    found = asyncio.run(whole.run())
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(found["machine"])
+    print_table(*rows(found["rounds"]))
+    for name, how in found["syncs"].items():
+        typer.echo(f"sync of {name}: {how}")
 
 
 async def _measure(folder: Path, documents: int, workers: int, profile: Path | None) -> dict[str, Any]:
@@ -75,7 +128,7 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
         await service.start()
         await service.register_source(Source(name="bench", lane=next(iter(service.pipeline.lanes))))
         lane = service.pipeline.lanes[next(iter(service.pipeline.lanes))]
-        warm = _document(0)
+        warm = document(0, _METERS)
         await service.ingest(Message("bench", "cim", warm, hashlib.sha256(warm).digest()))
         lags: list[float] = []
         turns = asyncio.Semaphore(_IN_FLIGHT)
@@ -92,7 +145,7 @@ async def _measure(folder: Path, documents: int, workers: int, profile: Path | N
             async with asyncio.TaskGroup() as group:
                 for number in range(1, documents + 1):
                     await turns.acquire()
-                    group.create_task(certify(_document(number)))
+                    group.create_task(certify(document(number, _METERS)))
             anchored = time.perf_counter() - begun
             await lane.published.reached(lane.anchored.value)
             published = time.perf_counter() - begun
@@ -140,22 +193,6 @@ async def _checked(home: "Home") -> tuple[int, float]:
     for _ in range(_CHECKS):
         parse(text).check(trusted)
     return audited, round(1e6 * (time.perf_counter() - begun) / _CHECKS, 1)
-
-
-def _document(number: int) -> bytes:
-    """Return a quarter-hour document of 1,000 meters, no two alike."""
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_BEGIN + number * _QUARTER))
-    reading = (
-        f"<m:Readings><m:timeStamp>{moment}</m:timeStamp><m:value>{{value}}</m:value>"
-        '<m:ReadingType ref="0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0"/></m:Readings>'
-    )
-    meters = "".join(
-        f"<m:MeterReading>{reading.format(value=100_000 + 7 * number + meter)}"
-        f"<m:UsagePoint><m:mRID>DE00{meter:029d}</m:mRID></m:UsagePoint></m:MeterReading>"
-        for meter in range(_METERS)
-    )
-    head = '<m:MeterReadings xmlns:m="http://iec.ch/TC57/2011/MeterReadings#">'
-    return f"{head}{meters}</m:MeterReadings>".encode()
 
 
 def _fsync_milliseconds(folder: Path) -> float:

@@ -1,0 +1,1 @@
+"""What `bal bench` measures with."""
