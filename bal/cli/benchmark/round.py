@@ -114,8 +114,8 @@ class Round:
             "seconds": round(seconds, 3),
             "certified_readings_per_second": round(load_.readings / seconds, 1),
             "sent_to_receipt_p50_ms": round(1000 * sorted(sending.receipted)[len(sending.receipted) // 2], 1),
-            "sent_to_kafka_p50_ms": round(1000 * _quantile(arrivals, 0.5), 1),
-            "sent_to_kafka_p99_ms": round(1000 * _quantile(arrivals, 0.99), 1),
+            "sent_to_kafka_p50_ms": round(1000 * quantile(arrivals, 0.5), 1),
+            "sent_to_kafka_p99_ms": round(1000 * quantile(arrivals, 0.99), 1),
             "transactions_per_1000_readings": round(
                 (await self._transactions(place) - transactions) / kilo, 3
             ),
@@ -177,7 +177,7 @@ class Round:
                 running.wait()
 
 
-def _quantile(arrivals: list[tuple[float, float, int]], part: float) -> float:
+def quantile(arrivals: list[tuple[float, float, int]], part: float) -> float:
     """Return the delay that `part` of all readings stayed under; arrivals are (delay, when, readings)."""
     left = part * sum(count for _, _, count in arrivals)
     for delay, _, count in sorted(arrivals):

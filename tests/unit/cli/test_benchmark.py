@@ -1,0 +1,127 @@
+"""What the bench sends, counts and shows; it measures nothing here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bal.cli.benchmark.documents import document, moment
+from bal.cli.benchmark.receiving import Receiving
+from bal.cli.benchmark.round import Load, quantile
+from bal.cli.benchmark.table import rows
+from bal.cli.benchmark.usage import bytes_in, cpu_seconds, machine_busy
+
+_BURN = "sum(range(20_000_000))"
+
+
+def test_no_two_documents_are_alike_and_each_has_a_time_of_its_own() -> None:
+    numbers = range(200)
+    assert len({document(number, 3) for number in numbers}) == 200
+    assert len({moment(number) for number in numbers}) == 200
+    text = document(7, 3).decode()
+    assert text.count(f"<m:timeStamp>{moment(7)}Z</m:timeStamp>") == 3
+    assert text.count("<m:UsagePoint>") == 3
+
+
+def test_cpu_time_is_that_of_a_process_and_of_what_it_started() -> None:
+    begin = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{_BURN}; print(0, flush=True); input()'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{begin}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        busy, mine = machine_busy(), cpu_seconds(running.pid)
+        own = sum(map(int, Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        assert mine > own / os.sysconf("SC_CLK_TCK")
+        assert busy > mine
+        running.communicate(b"\n\n")
+    assert cpu_seconds(running.pid) == 0.0
+
+
+def test_bytes_are_those_of_all_files_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(b"x" * 10)
+    (tmp_path / "a" / "b" / "two").write_bytes(b"x" * 5)
+    assert bytes_in([tmp_path / "a", tmp_path / "missing"]) == 15
+    assert bytes_in([tmp_path / "a" / "b"]) == 5
+
+
+def test_delays_count_as_often_as_readings_came_with_them() -> None:
+    arrivals = [(0.4, 0.0, 1), (0.1, 0.0, 98), (0.2, 0.0, 1)]
+    assert [quantile(arrivals, part) for part in (0.5, 0.98, 0.99, 1.0)] == [0.1, 0.1, 0.2, 0.4]
+
+
+class Message:
+    """A record as confluent_kafka gives it."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def value(self) -> bytes:
+        return self._value
+
+    def error(self) -> None:
+        return None
+
+
+class Kafka:
+    """A topic of two partitions with three records, in the stead of confluent_kafka."""
+
+    def __init__(self) -> None:
+        self.assigned: list[Any] = []
+        moments = (moment(0), moment(1), moment(0))
+        self._records = [Message(f'{{"a":"b","timestamp":"{each}.000000Z"}}'.encode()) for each in moments]
+        self.topics = {"t": self}
+        self.error, self.partitions = None, {0: None, 1: None}
+
+    def Consumer(self, settings: dict[str, Any]) -> "Kafka":
+        assert settings["enable.auto.commit"] is False
+        return self
+
+    def TopicPartition(self, *place: Any) -> Any:
+        return place
+
+    def list_topics(self, topic: str, timeout: float) -> "Kafka":
+        assert (topic, timeout > 0) == ("t", True)
+        return self
+
+    def assign(self, places: list[Any]) -> None:
+        self.assigned = places
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        assert (count > 0, timeout > 0) == (True, True)
+        found, self._records = self._records, []
+        return found
+
+    def close(self) -> None:
+        self.assigned = []
+
+
+def test_readings_are_known_by_the_time_of_their_document() -> None:
+    kafka = Kafka()
+    receiving = Receiving(kafka, {}, "t")
+    receiving.start()
+    assert kafka.assigned == [("t", 0, 0), ("t", 1, 0)]
+    while receiving.count(moment(1).encode()) < 1:
+        pass
+    receiving.close()
+    assert [receiving.count(moment(number).encode()) for number in (0, 1, 2)] == [2, 1, 0]
+
+
+def test_the_table_has_a_column_a_round_and_the_cpu_of_each_part() -> None:
+    figures: dict[str, Any] = {
+        "load": "batches of 200",
+        "readings": 1000,
+        "cpu_seconds_per_1000_readings": {"service": 0.1, "cassandra": 0.2},
+        "cpu_of_others_seconds": 1.5,
+    }
+    headings, found = rows([figures, {**figures, "load": "batches of 4096", "readings": 2000}])
+    assert headings == ["", "batches of 200", "batches of 4096"]
+    assert all(len(row) == 3 for row in found)
+    assert ["readings", "1,000", "2,000"] in found
+    assert ["    cassandra", "0.2", "0.2"] in found
+
+
+def test_a_load_counts_its_readings() -> None:
+    assert Load("x", 4096, 20, 1000).readings == 20_000
