@@ -13,8 +13,10 @@ from bal.config import CONFIG_FILE, STACK_VARIABLE, load
 from bal.core.errors import EXIT_NO, EXIT_UNUSABLE, Malformed, NotFound
 
 if TYPE_CHECKING:
+    from bal.home import Home
     from bal.stack.facts import Facts
     from bal.stack.layout import Layout
+    from bal.stack.server import Guest
     from bal.stack.stack import Stack
 
 _SHOWN_PORTS = 4
@@ -134,7 +136,7 @@ def logs(
     """Print the end of a server's log."""
     from bal.stack import logs as room
 
-    layout = _layout(directory)
+    layout = layout_at(directory)
     names = _processes(layout, name)
     found = (
         room.follow(layout, names, lines)
@@ -189,18 +191,24 @@ def connect(
     if organisation not in {"dso", "market", "regulator"}:
         message = "there is no such organisation"
         raise Malformed(message, subject=organisation, remedy="choose dso, market or regulator")
-    settings = stack.admit(Guest(name, organisation, auditor_of))
-    if not auditor_of:
-        # On one ledger no two BALs may call a log the same.
-        own = {"lanes": [f"{name[:40]}-1"], "outputs": ["kafka"] if "kafka" in settings else ["jsonl"]}
-        settings = {**own, "pki": {"path": str(stack.layout.pki)}, **settings}
-    path = _write_settings(home_at(home).create().path, settings)
+    path = write_connected(stack, Guest(name, organisation, auditor_of), home_at(home))
     print_json({"settings": str(path)}) if as_json else typer.echo(
         f"wrote {path}; see it with `bal config show`"
     )
 
 
-def _layout(directory: Path | None) -> "Layout":
+def write_connected(stack: "Stack", guest: "Guest", home: "Home") -> Path:
+    """Admit a guest at every server of a stack and write what it got into the `bal.toml` of its home; return that."""
+    settings = stack.admit(guest)
+    if not guest.audits:
+        # On one ledger no two BALs may call a log the same.
+        own = {"lanes": [f"{guest.name[:40]}-1"], "outputs": ["kafka"] if "kafka" in settings else ["jsonl"]}
+        settings = {**own, "pki": {"path": str(stack.layout.pki)}, **settings}
+    return _write_settings(home.create().path, settings)
+
+
+def layout_at(directory: Path | None) -> "Layout":
+    """Return the layout of the stack in a folder, by default the user's."""
     from bal.stack.layout import Layout, cache_path, default_stack
 
     return Layout((directory or default_stack()).expanduser().absolute(), cache_path())
@@ -210,14 +218,14 @@ def _stack(directory: Path | None, only: list[str] | None) -> "Stack":
     from bal.stack.servers import servers
     from bal.stack.stack import Stack
 
-    return Stack(_layout(directory), servers(only or ()))
+    return Stack(layout_at(directory), servers(only or ()))
 
 
 def _started(directory: Path | None, only: list[str] | None) -> "Stack":
     """Return the stack with those of its servers that were ever started."""
     from bal.stack.facts import Facts
 
-    layout = _layout(directory)
+    layout = layout_at(directory)
     known = list(Facts.read(layout).ports)
     if not known:
         message = "there is no stack in this folder"

@@ -95,6 +95,12 @@ class KafkaAdministrator:
                 differences.append(f"{name} is {held}, not {value}")
         return differences
 
+    def remove_topics(self, topics: Sequence[str]) -> None:
+        """Remove topics with all that is on them; one that is not there is no harm."""
+        there = sorted(self.topics() & set(topics))
+        if there:
+            self._all(self._client.delete_topics(there, operation_timeout=_SECONDS).values(), "topics")
+
     def allow_idempotence(self, principal: str) -> None:
         """Let a principal be an idempotent producer, whatever it may write."""
         self.allow([Right(principal, "IDEMPOTENT_WRITE", "BROKER", _CLUSTER)])

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,36 @@ class Dso:
         files = (self.sender["certificate"], self.sender["key"])
         publish(self.grid, files, f"bal/{self.source}/cim", document)
 
-    def consumed(self, count: int) -> list[dict[str, Any]]:
-        """Return the first so many certificates on Kafka, as its subscriber gets them by Kafka's own consumer."""
-        found, complaints = consumed(self.grid, self.folder, self.handed["kafka"][0], count)
-        assert len(found) == count, complaints
-        return found
+    def anchored(self, *values: str) -> list[dict[str, Any]]:
+        """Wait until readings of these values are anchored; return all that are shown."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            rows: list[dict[str, Any]] = self.service.readings(source=self.source)
+            lacking = set(values) - {row["value"] for row in rows}
+            if not lacking:
+                return rows
+            assert time.monotonic() < end, (lacking, self.service.log.read_text()[-2000:])
+            time.sleep(0.5)
+
+    def consumed(self, address: str) -> dict[str, Any]:
+        """Return the certificate of an address as its subscriber gets it from Kafka, by Kafka's own consumer."""
+        command = console_consumer(self.grid, self.handed["kafka"][0])
+        log = self.folder.parent / f"{self.subscriber}.log"
+        with (
+            log.open("w") as complaints,
+            subprocess.Popen(
+                command, cwd=self.folder, stdout=subprocess.PIPE, stderr=complaints, text=True
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    certificate: dict[str, Any] = json.loads(line)
+                    if certificate["address"] == address:
+                        return certificate
+            finally:
+                process.kill()
+        raise AssertionError(log.read_text())
 
     @property
     def folder(self) -> Path:
@@ -77,17 +103,15 @@ class Dso:
         return self.folder / f"{self.subscriber}.crt", self.folder / f"{self.subscriber}.key"
 
 
-def consumed(grid: Grid, folder: Path, topic: str, count: int) -> tuple[list[dict[str, Any]], str]:
-    """Return what Kafka's own consumer prints, started in a subscriber's folder, and its complaints."""
+def console_consumer(grid: Grid, topic: str, silence: int = PATIENCE) -> list[str]:
+    """Return the command line of Kafka's own consumer; it ends when nothing comes for so many seconds."""
     facts = grid.real.facts("kafka")
-    command = [
+    return [
         *facts["tools"],
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", facts["servers"][0], "--command-config", "kafka.properties"),
-        *("--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "60000"),
+        *("--topic", topic, "--from-beginning", "--timeout-ms", str(silence * 1000)),
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 def publish(grid: Grid, files: Sequence[str | Path], topic: str, document: bytes) -> None:

@@ -2,29 +2,25 @@
 
 import asyncio
 import json
-import sqlite3
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from bal.bootstrap.doors import Running, running
 from bal.bootstrap.identities import authority
 from bal.bootstrap.reading import audit_home, open_reader
-from bal.config import GatewaySettings, LogSettings, MqttSettings, load
+from bal.cli.demonstration.view import View
+from bal.cli.demonstration.world import Failed, World
+from bal.config import LogSettings
 from bal.core.address import Address
 from bal.core.entry import to_json
 from bal.core.errors import EXIT_NO
-from bal.core.source import Source
-from bal.core.value import canonical_value
-from bal.home import Home
 from bal.keys import Keys
 from bal.log import configure
 from bal.ports import ReadingQuery
@@ -36,23 +32,19 @@ from bal.simulate.profile import QUARTER_HOUR
 from bal.simulate.sender import Progress, SenderSettings
 
 CERTIFICATE, ANCHORS = "certificate.json", "anchors.jsonl"
-DSO, PMU = "dso-demo", "pmu-demo"
 PMU_RATE = 10
 ROUNDS_PER_SECOND = 2
 """Quarter hours the data server sends in a second: 1,800 times as fast as in the field."""
 
 
-class Failed(Exception):
-    """Something the demonstration promises did not happen."""
-
-
 class Demonstration:
-    """Runs in `home`, which must hold nothing yet; leaves a certificate and the anchors in `folder`."""
+    """Runs in the home of a world, which must hold nothing yet; leaves a certificate and the anchors in `folder`."""
 
     def __init__(
-        self, home: Home, folder: Path, *, seconds: float, meters: int, pmus: int, quiet: bool
+        self, world: World, folder: Path, *, seconds: float, meters: int, pmus: int, quiet: bool
     ) -> None:
-        self._home = home
+        self._world = world
+        self._home = world.home
         self._folder = folder
         self._seconds = seconds
         self._meters = meters
@@ -61,11 +53,15 @@ class Demonstration:
         self._quiet = quiet
         self._progress: dict[str, Progress] = {}
 
-    async def run(self) -> dict[str, Any]:
-        """Return what happened. `Failed` names the first thing that did not."""
-        if self._home.scd.exists():
-            message = "this home is in use; name an empty folder"
-            raise Failed(message)
+    async def run(self, *, clean: bool) -> dict[str, Any]:
+        """Return what happened; `clean` takes away what was made outside of the home. `Failed` names what did not happen."""
+        try:
+            return await self._run()
+        finally:
+            if clean:
+                await self._world.clean(self._say)
+
+    async def _run(self) -> dict[str, Any]:
         configure(LogSettings(level="error", form="auto"))
         report = await self._certify()
         report |= await self._check()
@@ -78,15 +74,12 @@ class Demonstration:
 
     # --- field and service
     async def _certify(self) -> dict[str, Any]:
-        settings = load(self._home.create().path).model_copy(
-            update={"mqtt": MqttSettings(port=0), "gateway": GatewaySettings(port=0)}
-        )
-        self._say(f"making a home in {self._home.path}: keys, development CA, ledger, database")
+        settings = await self._world.prepare(self._say)
         begun = time.monotonic()
         async with running(self._home, settings) as service:
             lane = settings.lanes[0]
-            for name in (DSO, PMU):
-                await service.opened.service.register_source(Source(name=name, lane=lane))
+            for name in (self._world.dso, self._world.pmu):
+                await service.opened.service.register_source(self._world.source(name, lane))
             self._say(
                 f"service is ready: MQTT over TLS at {service.facts['mqtt']}, REST at {service.facts['gateway']}"
             )
@@ -122,11 +115,11 @@ class Demonstration:
         now = time.time()
         rounds = max(1, round(self._seconds * ROUNDS_PER_SECOND))
         begin = int(now - rounds * QUARTER_HOUR) // QUARTER_HOUR * QUARTER_HOUR
-        dso = DsoPlan(DSO, 1, self._meters, begin)
+        dso = DsoPlan(self._world.dso, 1, self._meters, begin)
         plans: list[tuple[Plan, int, float]] = [(dso, rounds * dso.per_round, 1 / ROUNDS_PER_SECOND)]
         if self._pmus:
             frames = max(1, round(self._seconds * PMU_RATE))
-            pmu = PmuPlan(PMU, 2, self._pmus, int((now - self._seconds) * 1_000_000), PMU_RATE)
+            pmu = PmuPlan(self._world.pmu, 2, self._pmus, int((now - self._seconds) * 1_000_000), PMU_RATE)
             plans.append((pmu, frames * self._pmus, 1 / PMU_RATE))
         return plans
 
@@ -144,8 +137,8 @@ class Demonstration:
         return note
 
     # --- the view
-    def _live(self, service: Running) -> "_View":
-        return _View(
+    def _live(self, service: Running) -> View:
+        return View(
             self._console, lambda: self._table(service), live=self._console.is_terminal and not self._quiet
         )
 
@@ -184,7 +177,8 @@ class Demonstration:
         if not outcome.ok:
             message = f"{outcome.missing.total()} readings are missing, {outcome.unexpected.total()} were never sent"
             raise Failed(message)
-        published = sum(1 for _ in self._published())
+        self._published = await self._world.published(counts)
+        published = len(self._published)
         if published != counts.total():
             message = f"{counts.total()} readings certified, {published} published"
             raise Failed(message)
@@ -199,22 +193,14 @@ class Demonstration:
             "audit": "clean",
         }
 
-    def _published(self) -> "list[dict[str, Any]]":
-        lines = [
-            line
-            for path in sorted(self._home.out.rglob("*.jsonl"))
-            for line in path.read_text("utf-8").splitlines()
-        ]
-        return [json.loads(line) for line in lines]
-
     async def _take_out(self) -> str:
         """Write one certificate and the anchors to files, as a third party would be given them; return its address."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        address = self._published()[0]["address"]
+        address = self._published[0]["address"]
         async with open_reader(self._home) as reader:
             text = await reader.certificate(Address.parse(address))
             with (self._folder / ANCHORS).open("w", encoding="utf-8") as file:
-                for log in await reader.ledger.logs():
+                for log in sorted({each["address"].split(":")[0] for each in self._published}):
                     async for commitment in reader.ledger.anchors(log):
                         file.write(json.dumps(commitment.to_json()) + "\n")
         (self._folder / CERTIFICATE).write_text(text + "\n", encoding="utf-8")
@@ -223,33 +209,20 @@ class Demonstration:
     async def _verify(self) -> str:
         """Verify the certificate by the command a third party would use."""
         certificate, anchors = self._folder / CERTIFICATE, self._folder / ANCHORS
-        code, output = await self._bal("verify", str(certificate), "--anchors", str(anchors))
+        code, output = await self._bal("verify", str(certificate), *self._world.trusted(anchors))
         if code != 0:
             message = f"the certificate does not verify: {output}"
             raise Failed(message)
         return str(certificate)
 
     async def _tamper(self) -> str:
-        """Change one stored value behind the service's back; the audit must name that row, and the change is undone."""
-        database = sqlite3.connect(self._home.scd)
-        try:
-            row = database.execute(
-                "SELECT log, seq, idx, value FROM readings ORDER BY log, seq, idx LIMIT 1 OFFSET 7"
-            ).fetchone()
-            address = f"{row[0]}:{row[1]}:{row[2]}"
-            change = "UPDATE readings SET value = ? WHERE log = ? AND seq = ? AND idx = ?"
-            other = canonical_value(str(Decimal(row[3]) + 1))
+        """Have one stored value changed; the audit must name that row. The change is undone."""
+        async with self._world.tampering() as (address, before, after, finding):
             self._say(
-                f"\nSomebody with access to the database changes the value of {address} from {row[3]} to {other}."
+                f"\nSomebody with access to the database changes the value of {address} from {before} to {after}."
             )
-            with database:
-                database.execute(change, (other, *row[:3]))
-            code, output = await self._bal("audit", "--home", str(self._home.path))
-            with database:
-                database.execute(change, (row[3], *row[:3]))
-        finally:
-            database.close()
-        if code != EXIT_NO or f"changed: {address}" not in output.splitlines():
+            code, output = await self._bal("audit", "--home", str(self._world.auditor))
+        if code != EXIT_NO or f"{finding}: {address}" not in output.splitlines():
             message = f"the audit did not name {address}: {output}"
             raise Failed(message)
         self._say("Found. The value is put back as it was.")
@@ -275,31 +248,3 @@ class Demonstration:
         for name in ("readings", "batches", "published", "audit", "certificate", "tampered", "seconds"):
             table.add_row(name, str(report[name]))
         self._console.print(table)
-
-
-class _View:
-    """A live table on a terminal, a plain line a second elsewhere."""
-
-    def __init__(self, console: Console, table: Callable[[], Table], *, live: bool) -> None:
-        self._console = console
-        self._table = table
-        self._live = Live(console=console, auto_refresh=False) if live else None
-
-    def __enter__(self) -> Callable[[], None]:
-        if self._live is not None:
-            self._live.__enter__()
-        return self._refresh
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
-
-    def _refresh(self) -> None:
-        table = self._table()
-        if self._live is not None:
-            self._live.update(table, refresh=True)
-        elif not self._console.stderr:
-            cells = [list(column.cells) for column in table.columns]
-            rows = ", ".join(f"{name}: {got} of {made}" for name, made, got in zip(*cells, strict=True))
-            self._console.print(f"receipts: {rows}; {table.caption}", soft_wrap=True)
-            sys.stdout.flush()
