@@ -121,6 +121,7 @@ class Round:
             ),
             "cpu_seconds_per_1000_readings": cpu,
             "cpu_seconds_per_1000_readings_all": round(sum(cpu.values()), 3),
+            "cpu_would_allow_per_second": round(1000 * (os.cpu_count() or 1) / max(sum(cpu.values()), 0.001)),
             "cpu_of_others_seconds": round(busy - sum(after.values()) + sum(used.values()), 1),
             "ledger_block_bytes_per_1000_readings": round(blocks / kilo),
             "ledger_bytes_per_1000_readings": round(stored / kilo),

@@ -32,6 +32,12 @@ def rows(rounds: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
                 for part in parts
             ]
     found.append(
+        [
+            "readings/s that CPU would allow",
+            *(_text(each.get("cpu_would_allow_per_second")) for each in rounds),
+        ]
+    )
+    found.append(
         ["CPU seconds of others meanwhile", *(_text(each["cpu_of_others_seconds"]) for each in rounds)]
     )
     return ["", *(each["load"] for each in rounds)], found
