@@ -3,21 +3,27 @@
 import asyncio
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import httpx
 
 from bal.bootstrap.adapters import open_store
 from bal.bootstrap.identities import authority
 from bal.bootstrap.kafka import kafka_access
 from bal.config import load
-from bal.home import Home
+from bal.gateway.clients import Clients
+from bal.gateway.scopes import INGEST
 from bal.keys import Keys
 from bal.publish.kafka import KafkaAccess, certified_topic
 from bal.simulate.checker import sent_by_record
+from bal.system import SystemClock
+from tests.checks.books import check_audit
 from tests.checks.homes import register
-from tests.checks.processes import Command, all_ended
-from tests.checks.stream_books import check_stream_books
+from tests.checks.processes import Command, all_ended, free_port
+from tests.checks.stream_books import check_source
 from tests.grid import Grid
 from tests.streams import Stream
 
@@ -40,14 +46,13 @@ async def until(happened: Callable[[], bool], what: str, seconds: float = PATIEN
 
 
 class Sender:
-    """A fleet of meters of one source, sending by MQTT until it is stopped; it keeps what has no receipt."""
+    """A fleet of meters of one source that sends until it is stopped; it keeps what has no receipt."""
 
-    def __init__(self, home: Home, folder: Path, source: str, broker: str) -> None:
+    def __init__(self, folder: Path, source: str, *door: str) -> None:
+        """Begin to send by a door: options of `bal simulate`."""
         self.source = source
         self._folder = folder
-        self._broker = broker
-        self._ca = authority(home)
-        self._certificate, self._key = self._ca.issue_client(source, replace=True)
+        self._door = door
         self._command = self._start(ENDLESS)
 
     @property
@@ -88,8 +93,7 @@ class Sender:
             self._folder,
             self._folder / f"{self.source}.log",
             "simulate", "dso", "--source", self.source, "--meters", "3", "--interval-seconds", "0.2",
-            "--window", str(WINDOW), "--documents", str(documents), "--broker", self._broker, "--ca", str(self._ca.certificate_path),
-            "--cert", str(self._certificate), "--key", str(self._key), "--retry-seconds", "2",
+            "--window", str(WINDOW), "--documents", str(documents), "--retry-seconds", "2", *self._door,
             "--drain-seconds", str(PATIENCE), "--json", "--outbox", str(outbox), "--receipts", str(self.record),
         )  # fmt: skip
 
@@ -101,9 +105,11 @@ class Plant:
         self.grid = grid
         self.folder = folder
         self.home = grid.home(folder, name)
+        self.url = f"https://127.0.0.1:{free_port()}"
         path = self.home.path / "bal.toml"
+        gateway = f"port = {self.url.rpartition(':')[2]}\ntoken_seconds = 86400\n"
         lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 50\n"
-        path.write_text(path.read_text() + lane)
+        path.write_text(path.read_text().replace("port = 0\n", gateway) + lane)
         self.settings = load(self.home.path)
         self.service: Command | None = None
         self.chance = random.Random(50)
@@ -112,6 +118,24 @@ class Plant:
         """Register sources that one subscriber may read on Kafka."""
         await register(self.home, *sources, outputs=("kafka",), readers=(READER,))
         authority(self.home).issue_client(READER, replace=True)
+
+    def by_mqtt(self, source: str) -> Sender:
+        """Return a sender of a source to the field broker."""
+        ca = authority(self.home)
+        certificate, key = ca.issue_client(source, replace=True)
+        door = ("--broker", self.grid.broker(), "--cert", str(certificate), "--key", str(key))
+        return Sender(self.folder, source, *door, "--ca", str(ca.certificate_path))
+
+    async def by_https(self, source: str) -> Sender:
+        """Return a sender of a source to the gateway of the running service."""
+        ca, file = authority(self.home).certificate_path, self.folder / f"{source}.token"
+        secret = Clients(self.home.clients, SystemClock()).add(source, [INGEST], [source])
+        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=ca)) as client:
+            answer = await client.post(
+                f"{self.url}/oauth/token", data={"grant_type": "client_credentials"}, auth=(source, secret)
+            )
+        file.write_text(answer.raise_for_status().json()["access_token"])
+        return Sender(self.folder, source, "--url", self.url, "--token-file", str(file), "--ca", str(ca))
 
     async def run(self) -> None:
         """Start `bal run` unless it runs; return once it is ready."""
@@ -148,14 +172,18 @@ class Plant:
                 assert self.is_running()
                 await asyncio.sleep(0.3)
 
-    async def check(self, sender: Sender) -> int:
-        """Hold the books; return how many readings there are."""
-        await sender.drain()
+    async def check(self, *senders: Sender) -> int:
+        """End them all, then hold the books; return how many readings there are."""
+        for sender in senders:
+            await sender.drain()
         await self.settled()
-        sent = sent_by_record(sender.record)
-        assert sent.certain
-        key = Keys.open(self.home.keys).pseudonyms[0]
-        return await check_stream_books(self.home, sent, self.stream(sender.source), key)
+        key, count = Keys.open(self.home.keys).pseudonyms[0], 0
+        for sender in senders:
+            sent = sent_by_record(sender.record)
+            assert sent.certain
+            count += await check_source(self.home, sent, self.stream(sender.source), key)
+        await check_audit(self.home)
+        return count
 
     def close(self) -> None:
         """End the service."""

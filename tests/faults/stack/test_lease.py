@@ -8,7 +8,7 @@ import pytest
 
 from bal.home import Home
 from tests.checks.processes import Command
-from tests.faults.stack.plant import WINDOW, Plant, Sender
+from tests.faults.stack.plant import WINDOW, Plant
 
 SOURCES = ["lease-held", "lease-lost"]
 pytestmark = pytest.mark.timeout(600)
@@ -18,14 +18,16 @@ def beside(plant: Plant, name: str) -> Home:
     """Return another home of the same BAL, with its settings and its keys: a worker on another machine."""
     home = plant.folder / name
     home.mkdir()
-    shutil.copy(plant.home.path / "bal.toml", home)
+    port = plant.url.rpartition(":")[2]  # another machine's is free
+    settings = (plant.home.path / "bal.toml").read_text().replace(f"port = {port}", "port = 0")
+    (home / "bal.toml").write_text(settings)
     shutil.copytree(plant.home.keys, home / "keys")
     return Home(home)
 
 
 async def test_a_second_worker_on_a_held_lane_is_refused(plant: Plant) -> None:
     await plant.run()
-    sender = Sender(plant.home, plant.folder, "lease-held", plant.grid.broker())
+    sender = plant.by_mqtt("lease-held")
     try:
         await sender.goes_on()
         second = beside(plant, "second")
@@ -47,7 +49,7 @@ async def test_a_worker_that_wakes_up_after_its_lease_writes_nothing_and_says_so
     await plant.run()
     paused = plant.service
     assert paused is not None
-    sender = Sender(plant.home, plant.folder, "lease-lost", plant.grid.broker())
+    sender = plant.by_mqtt("lease-lost")
     log = plant.folder / f"{plant.home.path.name}-service.log"
     try:
         await sender.goes_on()

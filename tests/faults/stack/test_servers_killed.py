@@ -95,7 +95,7 @@ async def test_killed_under_load(plant: Plant, fault: Fault) -> None:
     await plant.run()
     assert plant.service is not None
     pid = plant.service.process.pid
-    sender = Sender(plant.home, plant.folder, f"killed-{fault.name}", plant.grid.broker())
+    sender = plant.by_mqtt(f"killed-{fault.name}")
     try:
         for _ in range(ROUNDS):
             await sender.goes_on()

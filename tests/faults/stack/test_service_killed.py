@@ -5,29 +5,31 @@ import asyncio
 import pytest
 
 from tests.counts import counts
-from tests.faults.stack.plant import WINDOW, Plant, Sender
+from tests.faults.stack.plant import WINDOW, Plant
 
 KILLS = counts(50)
 ROUNDS = counts(20)
-SOURCES = ["service-killed", "kafka-away", "orderers-too"]
+SOURCES = ["service-killed", "service-web", "kafka-away", "orderers-too"]
 
 
 @pytest.mark.hammer
 @pytest.mark.timeout(600 + 60 * KILLS)
 async def test_kill_9_of_the_service_at_random(plant: Plant) -> None:
     await plant.run()
-    sender = Sender(plant.home, plant.folder, "service-killed", plant.grid.broker())
+    senders = [plant.by_mqtt("service-killed")]
     try:
+        senders.append(await plant.by_https("service-web"))
         for number in range(KILLS):
-            if number % 5 != 4:  # the fifth comes while the sender may not be back yet
-                await sender.goes_on()
+            if number % 5 != 4:  # the fifth comes while they may not be back yet
+                await asyncio.gather(*(sender.goes_on() for sender in senders))
             await asyncio.sleep(plant.chance.uniform(0, 1.5))
             await plant.kill()
             await plant.run()
-        await sender.goes_on()
-        readings = await plant.check(sender)
+        await asyncio.gather(*(sender.goes_on() for sender in senders))
+        readings = await plant.check(*senders)
     finally:
-        sender.end()
+        for sender in senders:
+            sender.end()
     print(f"{KILLS} kills, {readings} readings")
 
 
@@ -35,7 +37,7 @@ async def test_kill_9_of_the_service_at_random(plant: Plant) -> None:
 @pytest.mark.timeout(600 + 60 * ROUNDS)
 async def test_kafka_away_at_a_restart_stops_no_intake(plant: Plant) -> None:
     await plant.run()
-    sender = Sender(plant.home, plant.folder, "kafka-away", plant.grid.broker())
+    sender = plant.by_mqtt("kafka-away")
     kafka = plant.grid.process("kafka")
     try:
         for _ in range(ROUNDS):
@@ -57,7 +59,7 @@ async def test_kafka_away_at_a_restart_stops_no_intake(plant: Plant) -> None:
 async def test_killed_with_the_orderers_between_submit_and_commit(plant: Plant) -> None:
     """Nobody knows what became of the anchors under way: neither the killed service nor the next one."""
     await plant.run()
-    sender = Sender(plant.home, plant.folder, "orderers-too", plant.grid.broker())
+    sender = plant.by_mqtt("orderers-too")
     orderers = [plant.grid.process(f"fabric-{each}-orderer") for each in ("dso", "market", "regulator")]
     try:
         for _ in range(ROUNDS):
