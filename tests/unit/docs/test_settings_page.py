@@ -29,6 +29,7 @@ def test_no_page_names_a_variable_that_does_not_exist() -> None:
     names = {f"BAL_{name.upper().replace('.', '__')}" for name, _, _ in described()} | {
         "BAL_HOME",
         "BAL_HAMMER",
+        "BAL_STACK",
     }
     for name in (PAGE, "docs/guide.md", "README.md"):
         assert set(re.findall(r"\bBAL_[A-Z_]+[A-Z]\b", page(name))) <= names, name
