@@ -36,7 +36,7 @@ _DISK_MEGABYTES: Final = 400
 _MEMORY_MEGABYTES: Final = 700
 _READY_SECONDS: Final = 240.0
 _ANSWER_SECONDS: Final = 10.0
-_FORMAT_SECONDS: Final = 60.0
+_FORMAT_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.1
 
 
@@ -198,15 +198,19 @@ class Kafka:
         # Kafka's own form of an id; one that begins with '-' would be read as an option.
         cluster = "B" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
-        done = subprocess.run(  # noqa: S603 - a command of this module
-            [*_java(layout), *tool],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_FORMAT_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - a command of this module
+                [*_java(layout), *tool],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_FORMAT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            message = f"making Kafka's log takes longer than {_FORMAT_SECONDS:.0f} s"
+            raise Unavailable(message, subject=self.name, remedy="try again on a quieter machine") from error
         if done.returncode:
             message = f"Kafka's log cannot be made\n{(done.stdout + done.stderr)[-2000:]}"
             raise Unavailable(message, subject=self.name, remedy="look at what it says")
