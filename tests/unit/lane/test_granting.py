@@ -16,12 +16,14 @@ class Place:
     def __init__(self, away: int = 0) -> None:
         self.away = away
         self.given: list[list[str]] = []
+        self.told = asyncio.Event()
 
     async def grant(self, sources: Sequence[Source]) -> None:
         if self.away:
             self.away -= 1
             raise Unavailable("no answer")
         self.given.append([source.name for source in sources])
+        self.told.set()
 
 
 async def test_all_places_are_told_and_one_that_is_away_again_until_it_answers() -> None:
@@ -33,8 +35,7 @@ async def test_all_places_are_told_and_one_that_is_away_again_until_it_answers()
     assert (here.given, away.given) == ([["dso-a"]], [])
     registry.replace([Source(name="dso-a", lane="bal-1"), Source(name="dso-b", lane="bal-1")])
     keeping = asyncio.create_task(granting.keep())
-    while not away.given:
-        await asyncio.sleep(0)
+    await away.told.wait()
     assert away.given == [["dso-a", "dso-b"]]
     assert await granting.apply()
     keeping.cancel()
