@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ _REMEDY: Final = "check `mqtt.rights`: the folder is made by `bal stack up`, or 
 _READY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.3
-_LATER_SECONDS: Final = 3.0
 
 
 class RightsFolder:
@@ -114,12 +112,10 @@ class RightsFolder:
         while (pid := self._broker()) is not None:
             if _catches_hangup(pid):
                 self._hang_up(pid)
-                # One that comes while it reads is lost to Mosquitto: once more, and later for one that reads slowly.
+                # One that comes while it reads is lost to Mosquitto: once more. Not later again: each reading makes
+                # Mosquitto 2.0 forget what sessions of clients that are away may read, until they are back.
                 time.sleep(_AGAIN_SECONDS)
                 self._hang_up(pid)
-                later = threading.Timer(_LATER_SECONDS, self._hang_up, (pid,))
-                later.daemon = True
-                later.start()
                 return True
             if time.monotonic() > end:
                 break
