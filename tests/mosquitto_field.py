@@ -1,5 +1,6 @@
 """The real Mosquitto with sources, accounts and rights, and clients of every kind for it."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ class MosquittoField:
         await send.close()
         if "dso-b" in {source.name for source in self.sources}:
             self.accounts.put("dso-b", PASSWORD)
+        # A session that is away while the broker reads its rights would lose them: it has read them by then.
+        await asyncio.sleep(1.0)
 
     def tls(self, name: str | None, other: Authority | None = None) -> ssl.SSLContext:
         """Return the TLS settings of an identity: by certificate of the stack's CA or another, or by none."""
