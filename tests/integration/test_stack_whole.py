@@ -114,7 +114,7 @@ def connected(whole: Whole, tmp_path: Path) -> None:
         home = tmp_path / name
         more = ("--auditor-of", audits) if audits else ()
         whole.bal("connect", "--home", str(home), "--name", name, "--organisation", organisation, *more)
-        assert homes.setdefault(name, load(home)) == load(home)
+        assert homes.setdefault(name, load(home)).model_dump() == load(home).model_dump()
     a, b, eye = homes["dso-a"], homes["dso-b"], homes["eye"]
     assert {each.store for each in homes.values()} == {"cassandra"}
     assert {each.ledger for each in homes.values()} == {"fabric"}

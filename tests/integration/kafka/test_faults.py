@@ -4,11 +4,9 @@ import asyncio
 import dataclasses
 import itertools
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from bal.core.errors import PublishRefused, Unavailable
 from bal.publish.kafka import KafkaAccess, KafkaPublisher, KafkaTopics, certified_topic
@@ -81,29 +79,6 @@ def gone(administrator: KafkaAdministrator, topic: str) -> None:
     """Wait until the broker has learnt that a topic is deleted."""
     while administrator.partitions(topic) is not None:
         time.sleep(0.1)
-
-
-async def test_a_topic_made_anew_takes_what_comes(bal: KafkaAccess) -> None:
-    topic, only = certified_topic("f-again"), frozenset({"f-again"})
-    await KafkaTopics(bal).grant([source("f-again")])
-    async with publishing(bal) as publisher:
-        await publisher.publish(batch_of(0, "f-again"), only)
-        client = AdminClient(bal.administrator() or {})
-        await asyncio.to_thread(client.delete_topics([topic])[topic].result, 20)
-        administrator = KafkaAdministrator(bal.administrator() or {})
-        await asyncio.to_thread(gone, administrator, topic)
-        await KafkaTopics(bal).grant([source("f-again")])
-        seen = await asyncio.to_thread(Topics, bal, [topic])
-        for _ in range(
-            20
-        ):  # as an operator's `bal republish` does until the brokers have learnt of the new one
-            with suppress(PublishRefused):
-                await handed_over(publisher, 1, "f-again")
-                break
-            await asyncio.sleep(0.5)
-    assert {str(each.address) for each in await asyncio.to_thread(seen.read)} == {
-        f"log-1:1:{index}" for index in range(4)
-    }
 
 
 async def test_while_kafka_is_away_publishing_waits_and_goes_on_by_itself(

@@ -139,14 +139,18 @@ def test_ci_is_what_says_so(monkeypatch: pytest.MonkeyPatch, value: str, inside:
 
 def test_make_installs_before_it_tests_and_hands_on_what_is_left_out(tmp_path: Path) -> None:
     told = subprocess.run(
-        ["make", "-n", "test", "STACK=0"], cwd=room.ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "test", "STACK=0"],
+        cwd=room.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert 0 < told.index("make/stack.py") < told.index("-m pytest")
     makefile = tmp_path / "Makefile"
     recipes = (room.ROOT / "Makefile").read_text()
     makefile.write_text(recipes + "\nprobe:\n\t@echo STACK is $$STACK\n")
     said = subprocess.run(
-        ["make", "-f", makefile, "probe", "STACK=0"],
+        ["make", "--no-print-directory", "-f", makefile, "probe", "STACK=0"],
         cwd=room.ROOT,
         capture_output=True,
         text=True,
