@@ -24,6 +24,8 @@ OPTIONS: Final = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Two services on one port would share the peers' calls, whichever contract each runs.
+    ("grpc.so_reuseport", 0),
     # A peer whose machine vanished is noticed, and what it began is ended.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from bal.stack.fabric.authority import Authority
-from tests.unit.chaincode_service.conftest import environment, listening
+from tests.unit.chaincode_service.conftest import Running, environment, listening
 from tests.unit.chaincode_service.ports import free_port
 
 COMMAND = [sys.executable, "-P", "-m", "chaincode_service"]
@@ -28,6 +28,17 @@ async def test_it_serves_until_it_is_told_to_end(organisation: Authority) -> Non
     assert "listening on" in said
     assert said.strip().endswith("stopped")
     assert subprocess.run(asked, env={**os.environ, **told}, check=False).returncode == 1
+
+
+def test_a_port_that_is_taken_is_not_shared(organisation: Authority, service: Running) -> None:
+    told = environment(organisation, service.settings.address)
+    done = subprocess.run(
+        COMMAND, env={**os.environ, **told}, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "chaincode_service: " in done.stderr
+    assert service.settings.address.rpartition(":")[2] in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_settings_it_says_what_lacks() -> None:
