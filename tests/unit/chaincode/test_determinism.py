@@ -8,10 +8,11 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from chaincode.anchor import Anchor
 from chaincode.chain import Head
 from chaincode.state import anchor_key
-from tests.counts import counts
 from tests.unit.chaincode.memory import RULES, argument, chain, registered
 
 REGULATOR = "RegulatorMSP"
@@ -55,18 +56,23 @@ async def transactions(number: int) -> None:
     print(seen.hexdigest(), len(world.state), world.state[anchor_key("bal-1", 3)].decode())
 
 
+@pytest.mark.timeout(600)  # the full count: 15 s a process on an idle machine
 def test_two_processes_with_other_hash_seeds_write_the_same_bytes() -> None:
-    number = str(counts(10_000))
-    answers = {
-        subprocess.run(
-            [sys.executable, __file__, number],
+    begun = [
+        subprocess.Popen(
+            [sys.executable, __file__, "10000"],
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-        ).stdout
+        )
         for seed in ("0", "4711")
-    }
+    ]
+    try:
+        answers = {process.communicate()[0] for process in begun}
+    finally:
+        for process in begun:
+            process.kill()
+    assert [process.returncode for process in begun] == [0, 0]
     assert len(answers) == 1
     assert answers.pop().strip()
 
