@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,17 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bal.core.errors import Unavailable
-from bal.fabric import Deadlines, Endpoint, FabricError, Gateway, Identity, connect, private_key_signer
+from bal.fabric import (
+    Deadlines,
+    Endpoint,
+    FabricError,
+    Gateway,
+    Identity,
+    Status,
+    connect,
+    private_key_signer,
+)
+from bal.stack.fabric import commands
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ORGANISATIONS, Organisation
 from bal.stack.layout import Layout
@@ -21,12 +32,13 @@ _CALL: Final = ("ListLogs", "", "1")
 Answer = TypeVar("Answer")
 
 _PAUSE: Final = 0.2
-_SECONDS: Final = 60.0
+_SECONDS: Final = 90.0
+"""What one try of everything may take: the deadlines below one after the other, and an orderer that hangs."""
 _DEADLINES: Final = Deadlines(evaluate=5.0, endorse=10.0, submit=5.0, commit_status=10.0)
 
 
 def probe(network: Network, seconds: float = 0.0) -> str:
-    """Have a transaction endorsed by all organisations through each gateway, and one committed by all peers.
+    """Have a transaction endorsed by all organisations through each gateway, and one ordered and committed by all.
 
     Tries again for `seconds`. Done in a process of its own: the callers' threads have event loops of their own or none,
     and gRPC's asyncio wants one for all. Raises `Unavailable` naming the organisation through which it did not succeed.
@@ -38,14 +50,19 @@ def probe(network: Network, seconds: float = 0.0) -> str:
         "ports": dict(network.ports),
         "seconds": seconds,
     }
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "bal.stack.fabric.probe"],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        timeout=seconds + _SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "bal.stack.fabric.probe"],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            timeout=seconds + _SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"no transaction was endorsed and committed in {error.timeout:.0f} s"
+        remedy = "see the logs of peers, orderers and chaincode; `bal stack down` ends what hangs"
+        raise Unavailable(message, subject="fabric", remedy=remedy) from error
     if done.returncode:
         said = done.stdout.strip() or done.stderr.strip()[-1000:]
         remedy = "see the logs of its peer, orderer and chaincode"
@@ -57,9 +74,13 @@ async def _probe(network: Network, seconds: float) -> str:
     end = time.monotonic() + seconds
     first = ORGANISATIONS[0]
     await _all(_until(end, each, partial(_endorse, network, each)) for each in ORGANISATIONS)
-    transaction = await _until(end, first, partial(_submit, network, first))
-    await _all(_until(end, each, partial(_await, network, each, transaction)) for each in ORGANISATIONS)
-    return "a transaction endorsed by all three organisations through each gateway, and one committed by all three"
+    committed = await _until(end, first, partial(_submit, network, first))
+    await _all(
+        _until(end, each, partial(step, network, each, committed))
+        for step in (_deliver, _await)
+        for each in ORGANISATIONS
+    )
+    return "a transaction endorsed by all three organisations through each gateway, ordered and committed by all three"
 
 
 async def _all(work: Iterable[Awaitable[object]]) -> None:
@@ -74,7 +95,7 @@ async def _until(end: float, organisation: Organisation, work: Callable[[], Awai
     while True:
         try:
             return await work()
-        except FabricError as error:
+        except (FabricError, Unavailable) as error:
             if time.monotonic() > end:
                 raise Unavailable(str(error), subject=organisation.name) from error
         await asyncio.sleep(_PAUSE)
@@ -94,19 +115,29 @@ async def _endorse(network: Network, organisation: Organisation) -> None:
         await contract.new_proposal(*_CALL).endorse()
 
 
-async def _submit(network: Network, organisation: Organisation) -> str:
-    """Have a transaction committed; return its id."""
+async def _submit(network: Network, organisation: Organisation) -> Status:
+    """Have a transaction committed."""
     async with gateway(network, organisation) as opened:
-        contract = opened.network(CHANNEL).contract(CHAINCODE)
-        submitted = await contract.submit_async(*_CALL)
-        (await submitted.status()).check()
-        return submitted.transaction_id
+        submitted = await opened.network(CHANNEL).contract(CHAINCODE).submit_async(*_CALL)
+        status = await submitted.status()
+        status.check()
+        return status
 
 
-async def _await(network: Network, organisation: Organisation, transaction: str) -> None:
+async def _deliver(network: Network, organisation: Organisation, committed: Status) -> None:
+    """Return once an organisation's own orderer has given out the block of a transaction.
+
+    The block is new: an orderer that has it follows the leader, or is it.
+    """
+    block = ("channel", "fetch", str(committed.block_number), os.devnull, "-c", CHANNEL)
+    place = commands.orderer(network, organisation)
+    await asyncio.to_thread(commands.peer, network, organisation, *block, *place)
+
+
+async def _await(network: Network, organisation: Organisation, committed: Status) -> None:
     """Return once an organisation's own peer has committed a transaction."""
     async with gateway(network, organisation) as opened:
-        (await opened.network(CHANNEL).new_commit(transaction).status()).check()
+        (await opened.network(CHANNEL).new_commit(committed.transaction_id).status()).check()
 
 
 def gateway(network: Network, organisation: Organisation) -> Gateway:
