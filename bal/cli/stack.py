@@ -197,6 +197,23 @@ def connect(
     )
 
 
+@app.command("disconnect")
+def disconnect(
+    name: Annotated[str, typer.Argument(help="Identity of the BAL, or auditor, as it was connected.")],
+    directory: DirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take all rights of a BAL or an auditor away at every server. What it stored and anchored stays."""
+    from bal.core.names import check_name
+
+    stack = _started(directory, None)
+    stack.dismiss(check_name(name))
+    servers = [server.name for server in stack.servers]
+    print_json({"disconnected": name, "servers": servers}) if as_json else typer.echo(
+        f"{name} has no rights left at {', '.join(servers)}; what it stored and anchored stays"
+    )
+
+
 def write_connected(stack: "Stack", guest: "Guest", home: "Home") -> Path:
     """Admit a guest at every server of a stack and write what it got into the `bal.toml` of its home; return that."""
     settings = stack.admit(guest)

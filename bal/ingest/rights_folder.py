@@ -67,6 +67,19 @@ class RightsFolder:
         self._write(f"{check_name(name)}.acl", part)
         return self.merge()
 
+    def remove(self, name: str) -> bool:
+        """Remove the part `name` and merge the others; tell whether there was one. Called while `writing`."""
+        path = self.path / f"{check_name(name)}.acl"
+        found = path.exists()
+        path.unlink(missing_ok=True)
+        self.merge()
+        return found
+
+    def deny(self, identities: frozenset[str]) -> bool:
+        """Leave exactly these identities without rights; tell whether the list changed. Called while `writing`."""
+        self._write(DENIED, "".join(f"{name}\n" for name in sorted(identities)))
+        return self.merge()
+
     def withdraw(self, identities: frozenset[str]) -> None:
         """Take all rights from exactly these identities, and let the broker read its revocation list again.
 
@@ -74,8 +87,7 @@ class RightsFolder:
         without rights can do nothing.
         """
         with self.writing():
-            self._write(DENIED, "".join(f"{name}\n" for name in sorted(identities)))
-            self.merge()
+            self.deny(identities)
         self.reload()
 
     def merge(self) -> bool:

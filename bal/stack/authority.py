@@ -1,7 +1,7 @@
 """The CA of a stack, used by several servers' modules at a time."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,3 +48,18 @@ def issued(layout: Layout, name: str) -> tuple[Path, Path]:
         if valid and all(path.exists() for path in paths):
             return paths
         return ca.issue_client(name, replace=True)
+
+
+def revoke(layout: Layout, names: Iterable[str]) -> bool:
+    """Revoke every certificate of these identities and remove what of them lies ready; tell whether there ever were any.
+
+    Again is no harm. The servers that read the list at a signal are to be told.
+    """
+    with authority(layout) as ca:
+        known = [each for name in names for each in ca.list() if each.name == name]
+        for name in sorted({each.name for each in known if each.revoked_at is None}):
+            ca.revoke(name)
+        for name in sorted({each.name for each in known}):
+            for path in (*ca.client_paths(name), *ca.paths_of_server(name)):
+                path.unlink(missing_ok=True)
+    return bool(known)

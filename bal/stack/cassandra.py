@@ -15,7 +15,7 @@ from bal.durable import PUBLIC, SECRET, make_directory, write_file
 from bal.resources import resource
 from bal.stack import toolchain
 from bal.stack.authority import authority
-from bal.stack.cassandra_guests import ADMIN_ROLE, administrator, admitted, health, prepared
+from bal.stack.cassandra_guests import ADMIN, ADMIN_ROLE, administrator, admitted, dismissed, health, prepared
 from bal.stack.download import maven_jars
 from bal.stack.layout import Layout, cache_path
 from bal.stack.ports import HOST
@@ -51,6 +51,7 @@ class Cassandra:
     """
 
     name = "cassandra"
+    identities = frozenset((NODE, ADMIN))
     downloads = f"Cassandra {VERSION} by Maven, 69 MB"
 
     def __init__(self, sync: str = "", heap: str = "") -> None:
@@ -147,6 +148,10 @@ class Cassandra:
     def admit(self, layout: Layout, ports: Mapping[str, int], guest: Guest) -> dict[str, object]:
         """Give a BAL its keyspace with all tables and a role that writes it; an auditor one that reads the audited one."""
         return _finish(admitted(layout, ports, guest))
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        """Drop the guest's roles; its keyspace stays."""
+        return _finish(dismissed(layout, ports, name))
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop the node."""

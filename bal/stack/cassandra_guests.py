@@ -26,6 +26,7 @@ ADMIN_ROLE: Final = "bal_admin"
 _DEFAULT: Final = "cassandra"
 """Role and password of the superuser that Cassandra comes with."""
 _HEALTH: Final = "bal_health"
+_WRITER, _READER, _AUDITOR = "_writer", "_reader", "_auditor"
 _KEYSPACE_LENGTH: Final = 48
 _DIGEST_LENGTH: Final = 8
 
@@ -86,15 +87,15 @@ async def admitted(layout: Layout, ports: Mapping[str, int], guest: Guest) -> di
             if not await roles.knows_keyspace(keyspace):
                 message = "there is nothing to audit yet: this BAL was not admitted"
                 raise Unavailable(message, subject=guest.audits, remedy="admit it first")
-            role = f"{keyspace_of(guest.name)}_auditor"
+            role = f"{keyspace_of(guest.name)}{_AUDITOR}"
             await _make(layout, roles, role)
             await roles.let_read(keyspace, role)
         else:
             await migrate(replace(admin, keyspace=keyspace), resource("scd") / "migrations", ONE_NODE)
-            role = f"{keyspace}_writer"
+            role = f"{keyspace}{_WRITER}"
             await _make(layout, roles, role)
             await roles.let_write(keyspace, role)
-            reader = f"{keyspace}_reader"
+            reader = f"{keyspace}{_READER}"
             await _make(layout, roles, reader)
             await roles.let_read(keyspace, reader)
     finally:
@@ -115,6 +116,22 @@ async def admitted(layout: Layout, ports: Mapping[str, int], guest: Guest) -> di
             "server_name": access.server_name,
         },
     }
+
+
+async def dismissed(layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+    """Drop the roles of a BAL or an auditor and forget their passwords; tell whether there were any."""
+    found = False
+    session = await Session.connect(administrator(layout, ports))
+    try:
+        roles = Roles(session)
+        for ending in (_WRITER, _READER, _AUDITOR):
+            role = f"{keyspace_of(name)}{ending}"
+            found |= await roles.may_login(role)
+            await roles.drop(role)
+            _password_file(layout, role).unlink(missing_ok=True)
+    finally:
+        await session.close()
+    return found
 
 
 def _access(layout: Layout, ports: Mapping[str, int], identity: str, role: str) -> CassandraAccess:

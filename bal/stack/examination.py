@@ -107,10 +107,18 @@ def _certificates(layout: Layout) -> Finding:
     return Finding("certificates", not soon, found)
 
 
+_PUT_ASIDE: Final = frozenset(("issued", "revoked"))
+"""Folders of certificates that nobody shows: copies of all that were issued, and those that were taken back."""
+
+
 def _pem_files(folder: Path) -> Iterator[Path]:
     for pattern in ("*.crt", "*.pem"):
         for path in folder.rglob(pattern):
-            if path.is_file() and path.stat().st_size <= _CERTIFICATE_BYTES:
+            if (
+                _PUT_ASIDE.isdisjoint(path.relative_to(folder).parts)
+                and path.is_file()
+                and path.stat().st_size <= _CERTIFICATE_BYTES
+            ):
                 yield path
 
 

@@ -44,6 +44,7 @@ class Kafka:
     """The stream broker of a stack."""
 
     name = "kafka"
+    identities = frozenset((BROKER, ADMIN))
     downloads = f"Kafka {VERSION} and its command line tools by Maven, 87 MB"
 
     def missing(self) -> Sequence[Missing]:
@@ -157,6 +158,13 @@ class Kafka:
                 "admin_key": str(admin_key),
             }
         }
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        """Remove every allowance of the guest: connections that stand are refused at their next request."""
+        administrator = KafkaAdministrator(_administrator(layout, ports))
+        rights = [right for right in administrator.rights() if right.principal == name]
+        administrator.deny(rights)
+        return bool(rights)
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop the broker; what it has acknowledged is on disk."""

@@ -42,6 +42,7 @@ class Mosquitto:
     """The field broker of a stack. It listens at `address`; everything of the stack itself asks it at 127.0.0.1."""
 
     name = "mosquitto"
+    identities = frozenset((BROKER, CHECK))
     downloads = "Mosquitto 2, an existing one or Debian's packages, 1 MB"
 
     def __init__(self, address: str = HOST) -> None:
@@ -139,7 +140,10 @@ class Mosquitto:
         certificate, key = issued(layout, guest.name)
         folder = RightsFolder(rights_path(layout))
         with folder.writing():
-            if guest.name not in folder.parts() and folder.put(guest.name, f"user {guest.name}\n"):
+            changed = self._deny(layout, folder)  # one that was dismissed before has a certificate again
+            if guest.name not in folder.parts():
+                changed |= folder.put(guest.name, f"user {guest.name}\n")
+            if changed:
                 folder.reload()
         return {
             "mqtt": {
@@ -153,6 +157,20 @@ class Mosquitto:
                 "rights": str(rights_path(layout)),
             }
         }
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        """Remove the rights that the guest has and those it gave to its sources; what waits in sessions stays."""
+        del ports
+        folder = RightsFolder(rights_path(layout))
+        with folder.writing():
+            found = folder.remove(name)
+            self._deny(layout, folder)
+        folder.reload()
+        return found
+
+    def _deny(self, layout: Layout, folder: RightsFolder) -> bool:
+        with authority(layout) as ca:
+            return folder.deny(ca.withdrawn())
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop the broker; sessions and what waits in them are saved."""

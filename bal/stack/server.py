@@ -43,6 +43,8 @@ class Server(Protocol):
 
     name: str
     """`fabric`, `cassandra`, `kafka`, `mosquitto`: its folder, its key in the facts, its argument on the command line."""
+    identities: frozenset[str]
+    """Common names of its own certificates: no guest is called so."""
     downloads: str
     """What `install` gets, from where and how much, for people: `Kafka 4.3.1 by Maven, 44 MB`."""
 
@@ -86,6 +88,14 @@ class Server(Protocol):
 
         Returns what its `bal.toml` says of this server: top-level settings and tables as `bal.config.Settings` has
         them, paths absolute. Secrets are written to files of the stack and named by path.
+        """
+        ...
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        """Take every right of a guest away here; tell whether it had any. What it wrote stays; again is no harm.
+
+        Its certificates of the stack's CA are revoked by then; a connection that stands can do nothing a moment later.
+        Raises `Unavailable` when that is not certain.
         """
         ...
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bal.core.errors import BalError, Misconfigured, NotFound, Unavailable
+from bal.core.errors import BalError, Conflict, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
 from bal.stack import left
-from bal.stack.authority import prepare
+from bal.stack.authority import prepare, revoke
 from bal.stack.download import installing
 from bal.stack.facts import Facts
 from bal.stack.layout import Layout
@@ -132,14 +132,27 @@ class Stack:
 
     def admit(self, guest: Guest) -> dict[str, Any]:
         """Admit a guest everywhere; return its settings of all servers together."""
-        ports = self.facts().ports
+        ports = self._ports_for(guest.name)
         settings: dict[str, Any] = {}
         for server in self.servers:
-            if server.name not in ports:
-                message = "this server was never started here"
-                raise NotFound(message, subject=server.name, remedy="`bal stack up`")
             settings = merged(settings, server.admit(self.layout, ports[server.name], guest))
         return settings
+
+    def dismiss(self, name: str) -> None:
+        """Take every right of a guest away everywhere; what it wrote stays.
+
+        One server that fails stops no other: its error is raised in the end, and the next call goes on from there.
+        Raises `NotFound` where nobody of this name was ever admitted.
+        """
+        ports = self._ports_for(name)
+        found = [revoke(self.layout, [name])]
+        _all(
+            self.servers,
+            lambda server: found.append(server.dismiss(self.layout, ports[server.name], name)),
+        )
+        if not any(found):
+            message = "nobody of this name was admitted"
+            raise NotFound(message, subject=name, remedy="see `bal pki list` for those that were")
 
     def clear(self) -> None:
         """Throw the data of the servers away; with all of them the CA and every guest's secrets. Ports are kept."""
@@ -154,6 +167,18 @@ class Stack:
             gone = [path for path in map(self.layout.server, sorted(names)) if path.exists()]
             for path in gone:
                 shutil.rmtree(path)
+
+    def _ports_for(self, name: str) -> Mapping[str, Mapping[str, int]]:
+        """Return the ports of the servers. `NotFound` for one never started, `Conflict` for the name of one of them."""
+        ports = self.facts().ports
+        for server in self.servers:
+            if server.name not in ports:
+                message = "this server was never started here"
+                raise NotFound(message, subject=server.name, remedy="`bal stack up`")
+            if name in server.identities:
+                message = f"{server.name} itself is called so"
+                raise Conflict(message, subject=name, remedy="choose another name")
+        return ports
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -2,45 +2,39 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 
 from bal.bootstrap.identities import tell_broker
 from bal.bootstrap.kafka import kafka_access
 from bal.config import load
+from bal.core.errors import NotFound
 from bal.home import Home
-from bal.ingest import BrokerRights
 from bal.publish.kafka import certified_topic
 from bal.publish.kafka.rights import KafkaAdministrator
-from bal.stack.authority import authority
+from bal.stack.authority import revoke
 from bal.stack.cassandra_guests import administrator
 from bal.stack.stack import Stack
 from bal.store.cassandra.session import Session
 
 
 async def clean(
-    stack: Stack, home: Home, auditor: Path, names: Sequence[str], sources: Sequence[str]
+    stack: Stack, home: Home, guests: Sequence[str], others: Sequence[str], sources: Sequence[str]
 ) -> None:
-    """Take keyspace and roles, topics and rights, and the certificates of `names` away."""
+    """Take keyspace and topics away, all rights of `guests`, and certificates and rights to read of `others`."""
     if not (home.path / "bal.toml").exists():
         return
     settings = load(home.path)
-    ports = stack.facts().ports["cassandra"]
-    session = await Session.connect(administrator(stack.layout, ports))
-    keyspace = settings.cassandra.keyspace
-    roles = [settings.cassandra.role, f"{keyspace}_reader"]
-    if (auditor / "bal.toml").exists():
-        roles.append(load(auditor).cassandra.role)
+    for guest in guests:
+        with suppress(NotFound):  # it had not come to that
+            await asyncio.to_thread(stack.dismiss, guest)
+    session = await Session.connect(administrator(stack.layout, stack.facts().ports["cassandra"]))
     try:
-        await session.define(f"DROP KEYSPACE IF EXISTS {keyspace}")
-        for role in roles:
-            await session.define(f"DROP ROLE IF EXISTS {role}")
-            (stack.layout.clients / f"cassandra.{role}.password").unlink(missing_ok=True)
+        await session.define(f"DROP KEYSPACE IF EXISTS {settings.cassandra.keyspace}")
     finally:
         await session.close()
-    if settings.mqtt.rights is not None:
-        await BrokerRights(settings.mqtt.rights, settings.mqtt.identity).grant([])
-    await asyncio.to_thread(_kafka, home, names, sources)
-    await asyncio.to_thread(_certificates, stack, home, names)
+    await asyncio.to_thread(_kafka, home, others, sources)
+    await asyncio.to_thread(revoke, stack.layout, others)
+    tell_broker(home)
 
 
 def _kafka(home: Home, names: Sequence[str], sources: Sequence[str]) -> None:
@@ -49,14 +43,3 @@ def _kafka(home: Home, names: Sequence[str], sources: Sequence[str]) -> None:
         administrator = KafkaAdministrator(settings)
         administrator.remove_topics([certified_topic(source) for source in sources])
         administrator.deny([right for right in administrator.rights() if right.principal in names])
-
-
-def _certificates(stack: Stack, home: Home, names: Sequence[str]) -> None:
-    with authority(stack.layout) as ca:
-        issued = {each.name for each in ca.list()}
-        for name in names:
-            if name in issued:
-                ca.revoke(name)
-                for path in (*ca.client_paths(name), *ca.paths_of_server(name)):
-                    path.unlink(missing_ok=True)
-    tell_broker(home)

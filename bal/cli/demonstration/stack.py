@@ -144,12 +144,10 @@ class OnStack:
             await session.close()
 
     async def clean(self, say: Say) -> None:
-        """Take away keyspace, roles, topics and certificates."""
+        """Take away keyspace, topics, rights and certificates."""
         if self._connected:
-            say("\ncleaning up: keyspace, roles, topics, certificates")
-            names = (
-                *(self._bal, self._regulator, self._subscriber, self.dso, self.pmu),
-                f"{self._bal}-gateway",  # its own server's
-            )
-            await clean(self._stack, self.home, self.auditor, names, [self.dso, self.pmu])
-            say(f"What stays: the anchors of the log {self._bal}-1 on the ledger, and its identities there.")
+            say("\ncleaning up: keyspace, topics, rights, certificates")
+            guests = (self._bal, self._regulator)
+            others = (self._subscriber, self.dso, self.pmu, f"{self._bal}-gateway")  # its own server's
+            await clean(self._stack, self.home, guests, others, [self.dso, self.pmu])
+            say(f"What stays: the anchors of the log {self._bal}-1 on the ledger.")

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bal.core.errors import Misconfigured
 from bal.durable import PUBLIC, SECRET, make_directory, write_file
-from bal.pki.certificates import certificate_pem, key_pem, new_key
+from bal.pki.certificates import certificate_pem, key_pem, new_key, now
+from bal.stack.authority import RENEW_BEFORE
 from bal.stack.fabric.certificates import authority_certificate, member_certificate, server_certificate
 
 ROLES: Final = ("client", "peer", "admin", "orderer")
@@ -32,12 +33,14 @@ class Authority:
     msp: str
 
     def prepare(self) -> None:
-        """Make the CAs, the folder that describes the organisation, and its own members and servers."""
+        """Make the CAs, the folder that describes the organisation, its own members and servers; renew what ends soon."""
         self._keep(self.path / "ca", lambda key: authority_certificate(key, self.msp, "ca"))
         self._keep(self.path / "tlsca", lambda key: authority_certificate(key, self.msp, "tlsca"))
         self._describe(self.path / "msp")
         for role in ("peer", "orderer", "admin"):
             self._member_folder(self.path / role / "msp", role)
+        for folder in self.guests.glob("*/*"):
+            self.guest(folder.parent.name, folder.name)
         for name in ("peer", "orderer", "chaincode"):
             self._server_folder(self.path / name / "tls", name)
         # The peer as a client of its chaincode: it alone may ask, and this is what it shows.
@@ -68,8 +71,13 @@ class Authority:
         return self._identity(self.path / "members" / role, role, role)
 
     def guest(self, name: str, role: str) -> tuple[Path, Path]:
-        """Return certificate and key of a guest as `client` or `admin`, issued when there are none yet."""
+        """Return certificate and key of a guest as `client` or `admin`, issued when there are none yet or they end soon."""
         return self._identity(self.guests / name / role, name, role)
+
+    def certificates(self, name: str) -> list[x509.Certificate]:
+        """Return the certificates of a guest: those it has, and those they replaced that may count still."""
+        found = sorted((self.guests / name).glob("*/cert.pem*"))
+        return [x509.load_pem_x509_certificate(each.read_bytes()) for each in found]
 
     def signer(self, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         """Return certificate and key of a CA: `ca` or `tlsca`. Raises `Misconfigured`."""
@@ -85,7 +93,13 @@ class Authority:
 
     def _identity(self, folder: Path, name: str, role: str) -> tuple[Path, Path]:
         ca, ca_key = self.signer("ca")
-        self._keep(folder, lambda key: member_certificate(ca, ca_key, key.public_key(), name, role))
+
+        def certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+            return member_certificate(ca, ca_key, key.public_key(), name, role)
+
+        self._keep(folder, certificate)
+        if role in {"client", "admin"}:  # servers' outlast the CA
+            _renew(folder, certificate)
         return folder / "cert.pem", folder / "key.pem"
 
     def _describe(self, folder: Path) -> None:
@@ -121,6 +135,21 @@ class Authority:
         key = new_key()
         _write(folder / "key.pem", key_pem(key), SECRET)
         _write(folder / "cert.pem", certificate_pem(make(key)), PUBLIC)
+
+
+def _renew(folder: Path, make: Callable[[ec.EllipticCurvePrivateKey], x509.Certificate]) -> None:
+    """Issue a certificate that ends soon anew, for the same key: at no moment do the two not fit.
+
+    The one before is kept beside it: until it ends it is to be revoked as well.
+    """
+    path = folder / "cert.pem"
+    before = path.read_bytes()
+    if x509.load_pem_x509_certificate(before).not_valid_after_utc > now() + RENEW_BEFORE:
+        return
+    key = load_pem_private_key((folder / "key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    _write(folder / "cert.pem.old", before, PUBLIC)
+    _write(path, certificate_pem(make(key)), PUBLIC)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

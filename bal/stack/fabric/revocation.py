@@ -4,8 +4,10 @@ Fabric has no look-up of revocations: peers and orderers know the lists that sta
 refuse what a revoked identity signs from the block on that changed it. Source: Fabric docs, `config_update` and `msp`.
 """
 
+import fcntl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,7 @@ from bal.durable import PUBLIC, write_file
 from bal.pki.certificates import revocation_list, revoked_entry
 from bal.stack.fabric import commands
 from bal.stack.fabric.authority import Authority
+from bal.stack.fabric.commands import CommandFailed
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import CHANNEL, ORGANISATIONS, Organisation
 
@@ -29,23 +32,26 @@ _MSP: Final = "MSP"
 
 
 def revoke_guest(network: Network, organisation: Organisation, name: str) -> None:
-    """Revoke every identity of a guest; return once all peers know. Admitted again, it gets new ones.
+    """Revoke every identity of a guest; return once all peers that run know. Admitted again, it gets new ones.
 
-    Raises `NotFound`, `Unavailable` (the list is written then, and goes out with the next call).
+    What it had is handed out no more as soon as it stands in the list. Raises `NotFound`, and `Unavailable` when too few
+    orderers are there to change the channel, or a peer that runs does not follow: the next call goes on from there.
     """
-    authority = network.authority(organisation)
-    folder = authority.guests / name
-    found = sorted(folder.glob("*/cert.pem"))
-    if not found:
+    with _alone(network):
+        _withdraw(network.authority(organisation), name)
+        publish(network, organisation)
+
+
+def _withdraw(authority: Authority, name: str) -> None:
+    """Put what a guest has into the list and out of reach; one of whom that was done before is no harm."""
+    folder, kept = authority.guests / name, authority.path / "revoked"
+    if folder.is_dir():
+        crl = add(authority, (each.serial_number for each in authority.certificates(name)))
+        kept.mkdir(mode=0o700, exist_ok=True)
+        folder.rename(kept / f"{name}.{_number(crl)}")
+    elif not any(kept.glob(f"{name}.*")):  # names hold no '.'
         message = "nobody of this name was admitted"
-        raise NotFound(message, subject=name, remedy=f"see the folder of guests of {organisation.name}")
-    certificates = [x509.load_pem_x509_certificate(each.read_bytes()) for each in found]
-    crl = add(authority, (each.serial_number for each in certificates))
-    publish(network, organisation)
-    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    kept = authority.path / "revoked"
-    kept.mkdir(mode=0o700, exist_ok=True)
-    folder.rename(kept / f"{name}.{number}")
+        raise NotFound(message, subject=name, remedy="see the folder of guests of its organisation")
 
 
 def add(authority: Authority, serials: Iterable[int]) -> x509.CertificateRevocationList:
@@ -53,7 +59,7 @@ def add(authority: Authority, serials: Iterable[int]) -> x509.CertificateRevocat
     path = authority.revocations
     before = x509.load_pem_x509_crl(path.read_bytes()) if path.exists() else None
     entries = {each.serial_number: each for each in before or ()}
-    number = before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number if before else 0
+    number = _number(before) if before else 0
     for serial in serials:
         entries.setdefault(serial, revoked_entry(serial))
     ca, key = authority.signer("ca")
@@ -63,17 +69,17 @@ def add(authority: Authority, serials: Iterable[int]) -> x509.CertificateRevocat
 
 
 def publish(network: Network, organisation: Organisation) -> None:
-    """Put an organisation's revocation list into the channel's configuration; return once all peers have it."""
+    """Put an organisation's revocation list into the channel's configuration; return once all peers that run have it.
+
+    A peer that does not run gets it before anything else that happened since.
+    """
     crl = network.authority(organisation).revocations.read_bytes()
     with tempfile.TemporaryDirectory(dir=network.path) as folder:
         file = Path(folder) / "block"
-        config = _fetched(network, organisation, file, commands.orderer(network, organisation))
-        update = revocation_update(config, organisation.msp, crl)
-        file.write_bytes(_envelope(update).SerializeToString())
-        place = commands.orderer(network, organisation)
-        commands.peer(network, organisation, "channel", "update", *place, "-c", CHANNEL, "-f", str(file))
+        commands.patiently(partial(_order, network, organisation, crl, file))
         for each in ORGANISATIONS:
-            commands.patiently(partial(_await, network, each, file, config.sequence + 1))
+            if network.process(each, "peer").pid is not None:
+                commands.patiently(partial(_await, network, each, file, organisation.msp, crl))
 
 
 def revocation_update(config: Config, msp: str, crl: bytes) -> ConfigUpdate:
@@ -103,6 +109,34 @@ def revocation_update(config: Config, msp: str, crl: bytes) -> ConfigUpdate:
     return update
 
 
+def _order(network: Network, organisation: Organisation, crl: bytes, file: Path) -> None:
+    """Have the change ordered through whichever orderer takes it, one's own first, unless the channel has it.
+
+    An answer that was lost, and an orderer that is behind, are settled by looking again.
+    """
+    failed: CommandFailed | None = None
+    for each in sorted(ORGANISATIONS, key=lambda each: each != organisation):
+        place = commands.orderer(network, each)
+        try:
+            config = _fetched(network, organisation, file, place)
+            if revocations(config, organisation.msp) == [crl]:
+                return
+            file.write_bytes(_envelope(revocation_update(config, organisation.msp, crl)).SerializeToString())
+            commands.peer(network, organisation, "channel", "update", *place, "-c", CHANNEL, "-f", str(file))
+        except CommandFailed as error:
+            failed = failed or error
+        else:
+            return
+    if failed is not None:
+        raise failed
+
+
+def revocations(config: Config, msp: str) -> list[bytes]:
+    """Return the revocation lists that a channel's configuration has of an organisation."""
+    value = config.channel_group.groups[_PARTS[0]].groups[msp].values[_MSP].value
+    return list(FabricMSPConfig.FromString(MSPConfig.FromString(value).config).revocation_list)
+
+
 def _envelope(update: ConfigUpdate) -> Any:
     """Return a change as the `peer` command takes it to sign."""
     header = Header(channel_header=ChannelHeader(type=CONFIG_UPDATE, channel_id=CHANNEL).SerializeToString())
@@ -120,7 +154,19 @@ def _fetched(network: Network, organisation: Organisation, file: Path, place: tu
     return ConfigEnvelope.FromString(payload.data).config
 
 
-def _await(network: Network, organisation: Organisation, file: Path, sequence: int) -> None:
-    if _fetched(network, organisation, file).sequence < sequence:
+def _await(network: Network, organisation: Organisation, file: Path, msp: str, crl: bytes) -> None:
+    if revocations(_fetched(network, organisation, file), msp) != [crl]:
         message = "its peer has not got the revocation list yet"
         raise Unavailable(message, subject=organisation.name, remedy="wait")
+
+
+def _number(crl: x509.CertificateRevocationList) -> int:
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+@contextmanager
+def _alone(network: Network) -> Iterator[None]:
+    """Hold the lists of a network as their one writer."""
+    with (network.path / "revocation.lock").open("a", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
-from bal.core.errors import Malformed, Unavailable
+from bal.core.errors import Malformed, NotFound, Unavailable
 from bal.core.names import is_name
 from bal.resources import resource
 from bal.stack import toolchain
@@ -19,6 +20,7 @@ from bal.stack.fabric.organisations import (
     organisation,
 )
 from bal.stack.fabric.probe import probe
+from bal.stack.fabric.revocation import revoke_guest
 from bal.stack.layout import Layout, cache_path
 from bal.stack.process import Process
 from bal.stack.server import Guest, Missing, Tell
@@ -34,6 +36,7 @@ class Fabric:
     """Three organisations, each a Raft orderer, a peer and a chaincode process; see `bal.stack.server.Server`."""
 
     name: str = "fabric"
+    identities: frozenset[str] = frozenset()  # members and guests of an organisation lie apart
     downloads: str = f"Hyperledger Fabric {VERSION} from the Go module proxy, 110 MB, then built by Go"
 
     def missing(self) -> Sequence[Missing]:
@@ -92,7 +95,7 @@ class Fabric:
             raise
 
     def check(self, layout: Layout, ports: Mapping[str, int]) -> str:
-        """Have a transaction endorsed through every gateway, and one committed by every peer."""
+        """Have a transaction endorsed through every gateway, and one ordered and committed by all."""
         return self._ready(Network(layout, ports))
 
     def facts(self, layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
@@ -133,6 +136,16 @@ class Fabric:
             certificate, key = authority.guest(guest.name, "admin")
             settings |= {"admin_certificate": str(certificate), "admin_key": str(key)}
         return {"ledger": "fabric", "fabric": settings}
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        """Revoke the guest's identities in whichever organisation it has some."""
+        network = Network(layout, ports)
+        found = False
+        for each in ORGANISATIONS:
+            with suppress(NotFound):
+                revoke_guest(network, each, name)
+                found = True
+        return found
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop chaincode, then peers, then orderers."""

@@ -90,6 +90,21 @@ async def test_identities_that_were_withdrawn_have_no_rights_until_they_come_bac
     assert "head-end" in acl(tmp_path)
 
 
+async def test_a_part_that_is_removed_takes_its_rights_with_it(tmp_path: Path) -> None:
+    folder = RightsFolder(tmp_path)
+    await BrokerRights(tmp_path, "bal-a").grant(SOURCES)
+    await BrokerRights(tmp_path, "bal-b").grant([Source(name="dso-b", lane="lane", readers=("reader",))])
+    assert folder.remove("bal-a") is True
+    assert sorted(acl(tmp_path)) == ["bal-b", "dso-b", "reader"]
+    assert len(acl(tmp_path)["reader"].subscribe) == 2
+    assert folder.remove("bal-a") is False
+    assert folder.deny(frozenset({"reader"})) is True
+    assert folder.deny(frozenset({"reader"})) is False
+    assert sorted(acl(tmp_path)) == ["bal-b", "dso-b"]
+    with pytest.raises(Malformed):
+        folder.remove("../bal-b")
+
+
 def test_passwords_are_hashed_as_mosquitto_reads_them(tmp_path: Path) -> None:
     """The expected value is of mosquitto_passwd 2.0.11, for `u` with password `p`."""
     import base64

@@ -34,6 +34,8 @@ class Fake:
         self, name: str, ports: Sequence[str] = ("main",), *, manner: str = "", lacks: Sequence[Missing] = ()
     ) -> None:
         self.name = name
+        self.identities = frozenset({f"{name}-admin"})
+        self.guests: set[str] = set()
         self.downloads = f"{name} 1.0, 1 MB"
         self.manner = manner
         self.lacks = lacks
@@ -103,7 +105,15 @@ class Fake:
         return {"address": f"127.0.0.1:{ports[self._ports[0]]}"}
 
     def admit(self, layout: Layout, ports: Mapping[str, int], guest: Guest) -> dict[str, object]:
+        self.guests.add(guest.name)
         return {self.name: {"port": ports[self._ports[0]], "role": guest.name}, "shared": {self.name: 1}}
+
+    def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
+        if self.manner == "keeps":
+            raise Unavailable("it does not let go", subject=self.name)
+        found = name in self.guests
+        self.guests.discard(name)
+        return found
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         for process in reversed(self.processes(layout, ports)):

@@ -10,6 +10,7 @@ from bal.pki import Authority
 from bal.pki import certificates as certificates_of
 from bal.stack import authority as room
 from bal.stack.examination import examine
+from bal.stack.fabric.authority import Authority as Organisation
 from bal.stack.layout import Layout
 from bal.stack.stack import Stack
 
@@ -54,3 +55,23 @@ def test_an_old_revocation_list_is_signed_anew_and_a_young_one_is_not(
     ]
     room.prepare(layout)
     assert room.revocation_list_ends(crl) > datetime.now(UTC) + timedelta(days=30)
+
+
+def test_doctor_looks_at_no_certificate_that_nobody_shows(layout: Layout) -> None:
+    def count() -> int:
+        found = {each.what: each.found for each in examine(Stack(layout, []))}
+        return int(found["certificates"].split()[0])
+
+    room.issued(layout, "dso-a")
+    assert list((layout.pki / "issued").iterdir())
+    assert count() == 2  # the CA's and this one
+    guests = Organisation(layout.server("fabric") / "organisations" / "dso", "DsoMSP")
+    guests.prepare()
+    certificate, _ = guests.guest("dso-a", "client")
+    before = count()
+    kept = guests.path / "revoked"
+    kept.mkdir()
+    certificate.parent.rename(kept / "dso-a.1")
+    assert count() == before - 1
+    assert [room.revoke(layout, [name]) for name in ("dso-a", "dso-a", "dso-b")] == [True, True, False]
+    assert count() == before - 2

@@ -187,6 +187,28 @@ def test_connect_writes_settings_over_those_of_the_home(
     assert (home / "bal.toml").stat().st_mode & 0o077 == 0
 
 
+def test_disconnect_takes_the_rights_and_says_where(
+    bal: Bal, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dismissed: list[tuple[str, str]] = []
+
+    def dismiss(self: Fake, _layout: Layout, _ports: dict[str, int], name: str) -> bool:
+        dismissed.append((self.name, name))
+        return True
+
+    monkeypatch.setattr(Fake, "dismiss", dismiss)
+    with pytest.raises(NotFound, match="no stack in this folder"):
+        bal("disconnect", "dso-a")
+    bal("install")
+    bal("up")
+    said = bal("disconnect", "dso-a").stdout
+    assert said == "dso-a has no rights left at one, two; what it stored and anchored stays\n"
+    assert sorted(dismissed) == [("one", "dso-a"), ("two", "dso-a")]
+    assert told(bal("disconnect", "dso-a", "--json")) == {"disconnected": "dso-a", "servers": ["one", "two"]}
+    with pytest.raises(Malformed):
+        bal("disconnect", "DSO")
+
+
 def test_an_auditors_home_names_no_ca_of_the_operator(
     bal: Bal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,11 @@ import pytest
 
 from bal.resources import resource
 from bal.stack import mosquitto_install
+from bal.stack.authority import revoke
 from bal.stack.layout import Layout
-from bal.stack.mosquitto import Mosquitto, configuration
+from bal.stack.mosquitto import Mosquitto, configuration, rights_path
 from bal.stack.mosquitto_install import program, version_said
+from bal.stack.server import Guest
 
 VALUES = {
     name: name
@@ -49,6 +51,28 @@ def test_the_configuration_holds_what_the_design_asks_for() -> None:
     assert passwords[0] == "password_port address"
     assert "require_certificate false" in passwords
     assert not re.search(r"log_type (debug|subscribe|unsubscribe|all)", "\n".join(lines))
+
+
+def test_a_guest_that_was_dismissed_is_let_in_again_when_it_is_admitted_again(tmp_path: Path) -> None:
+    layout, broker, guest = Layout(tmp_path, tmp_path), Mosquitto(), Guest("dso-a", "dso")
+    ports = dict.fromkeys(broker.port_names(), 1)
+    broker.configure(layout, ports)
+    folder = rights_path(layout)
+    part = "user dso-a\ntopic read bal/dso-a/cim\n"
+
+    def users() -> set[str]:
+        return set(re.findall(r"^user (\S+)", (folder / "acl").read_text(), re.MULTILINE))
+
+    for _ in range(2):
+        broker.admit(layout, ports, guest)
+        (folder / "dso-a.acl").write_text(part)
+        broker.admit(layout, ports, guest)
+        assert (folder / "dso-a.acl").read_text() == part  # what its sources got is left alone
+        assert "dso-a" in users()
+        revoke(layout, ["dso-a"])
+        assert broker.dismiss(layout, ports, "dso-a") is True
+        assert "dso-a" not in users()
+    assert broker.dismiss(layout, ports, "dso-a") is False
 
 
 def test_the_bridge_example_lets_nothing_else_through() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bal.core.errors import Malformed, Misconfigured, NotFound, Unavailable
+from bal.core.errors import Conflict, Malformed, Misconfigured, NotFound, Unavailable
 from bal.stack import left
+from bal.stack.authority import authority, issued
 from bal.stack.layout import Layout
 from bal.stack.process import Process
 from bal.stack.server import Guest, Missing, Server
@@ -236,6 +237,43 @@ def test_a_guest_gets_the_settings_of_all_servers_together(make: Make) -> None:
         "two": {"port": ports["two"]["main"], "role": "dso-a"},
         "shared": {"one": 1, "two": 1},
     }
+
+
+def test_a_guest_is_dismissed_everywhere_though_one_server_fails(make: Make, layout: Layout) -> None:
+    one, two, three = Fake("one"), Fake("two"), Fake("three")
+    stack = make(one, two, three)
+    with pytest.raises(NotFound, match="never started"):
+        stack.dismiss("dso-a")
+    stack.up(print)
+    for name in ("dso-a", "dso-b"):
+        stack.admit(Guest(name, "dso"))
+        issued(layout, name)
+    certificate, key = issued(layout, "dso-a")
+    two.manner = "keeps"
+    with pytest.raises(Unavailable, match="does not let go"):
+        stack.dismiss("dso-a")
+    assert (one.guests, two.guests, three.guests) == ({"dso-b"}, {"dso-a", "dso-b"}, {"dso-b"})
+    two.manner = ""
+    stack.dismiss("dso-a")
+    assert two.guests == {"dso-b"}
+    stack.dismiss("dso-a")  # again is no harm
+    with authority(layout) as ca:
+        assert ca.withdrawn() == {"dso-a"}
+    assert not certificate.exists()
+    assert not key.exists()
+    assert issued(layout, "dso-b")[0].exists()
+    with pytest.raises(NotFound, match="nobody of this name"):
+        stack.dismiss("dso-c")
+
+
+def test_nobody_is_called_as_a_server_is(make: Make, layout: Layout) -> None:
+    stack = make(Fake("one"), Fake("two"))
+    stack.up(print)
+    certificate, _ = issued(layout, "two-admin")
+    for refused in (stack.dismiss, lambda name: stack.admit(Guest(name, "dso"))):
+        with pytest.raises(Conflict, match="two itself is called so"):
+            refused("two-admin")
+    assert certificate.exists()
 
 
 def test_two_commands_do_not_start_and_stop_at_a_time(make: Make) -> None:

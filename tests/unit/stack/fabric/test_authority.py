@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bal.core.errors import Misconfigured
-from bal.pki.certificates import new_key
+from bal.pki.certificates import LEAF_DAYS, new_key
 from bal.stack.fabric.authority import ROLES, Authority
 from bal.stack.fabric.certificates import HOSTS, member_certificate
 from tests.counts import counts
@@ -123,3 +124,46 @@ def test_a_ca_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (made.path / "ca" / "key.pem").write_bytes(b"nothing")
     with pytest.raises(Misconfigured, match="CA cannot be read"):
         made.guest("bal-1", "client")
+
+
+class TestRenewal:
+    """Certificates of clients and administrators that end soon."""
+
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> Authority:
+        made = Authority(tmp_path / "dso", "DsoMSP")
+        made.prepare()
+        return made
+
+    def test_it_is_for_the_same_key_and_the_one_before_is_known(
+        self, made: Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        certificate, key = made.guest("bal-1", "client")
+        before, secret = read(certificate), key.read_bytes()
+        later(monkeypatch, LEAF_DAYS - 31)
+        made.prepare()
+        assert read(certificate) == before
+        later(monkeypatch, LEAF_DAYS - 29)
+        made.prepare()  # as `bal stack up` does
+        after = read(certificate)
+        assert after.not_valid_after_utc > before.not_valid_after_utc
+        assert after.public_key() == before.public_key()
+        assert key.read_bytes() == secret
+        assert made.certificates("bal-1") == [after, before]
+
+    def test_the_organisations_administrator_too_and_no_server(
+        self, made: Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        roles = ("admin", "peer", "orderer")
+        shown = {role: made.path / role / "msp" / "signcerts" / "cert.pem" for role in roles}
+        before = {role: read(path) for role, path in shown.items()}
+        later(monkeypatch, LEAF_DAYS - 29)
+        made.prepare()
+        assert [role for role in roles if read(shown[role]) != before[role]] == ["admin"]
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Let it be so many days later."""
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    for module in ("authority", "certificates"):
+        monkeypatch.setattr(f"bal.stack.fabric.{module}.now", lambda: moment)
