@@ -140,6 +140,10 @@ async def test_the_chaincode_lets_nobody_in_but_its_peer(ledger: Ledger, shown: 
     network = ledger.network
     own, other = organisation("dso"), organisation("market")
     trusts = network.authority(own).tls_ca.read_bytes()
+    folder = network.authority(own).path / "peer" / "chaincode"
+    right = ((folder / "server.key").read_bytes(), (folder / "server.crt").read_bytes())
+    async with Peer(network.address(own, "chaincode"), grpc.ssl_channel_credentials(trusts, *right)):
+        pass  # it is there, and lets its peer in
     files: tuple[bytes, ...] = ()
     if shown == "another organisation":
         folder = network.authority(other).path / "peer" / "chaincode"

@@ -1,5 +1,6 @@
 """The client alone against the real network: nothing of the adapter of the ledger is used here."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -106,16 +107,31 @@ class Log:
         return json.dumps([anchor.to_json()])
 
 
+async def known(clients: dict[str, Client], *question: str) -> None:
+    """Return once every organisation's peer answers: a commit is told as soon as one of them has it."""
+    async with asyncio.timeout(30):
+        for client, msp in zip(clients.values(), MSPS, strict=True):
+            contract = client.contract()
+            while True:
+                try:
+                    await contract.evaluate(*question, organisations=[msp])
+                    break
+                except fabric.EvaluateError:
+                    await asyncio.sleep(0.02)
+
+
 @pytest.fixture
-async def log(dso: Client) -> Log:
-    made = Log(dso)
+async def log(clients: dict[str, Client]) -> Log:
+    made = Log(clients["dso"])
     await made.register()
+    await known(clients, "GetSource", made.name)
     return made
 
 
 @pytest.fixture
-async def source(dso: Client) -> str:
+async def source(clients: dict[str, Client]) -> str:
     """Register a source, whose rules can be set over and over."""
     name = f"source-{token_hex(4)}"
-    await dso.contract(admin=True).submit("RegisterSource", name)
+    await clients["dso"].contract(admin=True).submit("RegisterSource", name)
+    await known(clients, "GetSource", name)
     return name

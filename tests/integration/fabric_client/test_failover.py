@@ -28,25 +28,12 @@ def kill(real: Real, dso: Client) -> Iterator[Callable[[str], None]]:
     real("fabric")
 
 
-async def until_all_serve(contract: fabric.Contract) -> None:
-    """Wait until every organisation endorses: peers that were started again find one another by gossip."""
-    async with asyncio.timeout(60):
-        for pair in (MSPS[:2], MSPS[1:]):
-            while True:
-                try:
-                    await contract.submit(*QUERY, organisations=pair)
-                    break
-                except fabric.GatewayError:
-                    await asyncio.sleep(0.3)
-
-
 async def test_transactions_go_on_while_servers_of_ones_own_organisation_are_killed(
     dso: Client, log: Log, kill: Callable[[str], None]
 ) -> None:
     """First its chaincode, then its peer (and with it the preferred gateway), then its orderer: each under load."""
     network = dso.network(endpoints=dso.endpoints, endorsers=TWO_OF_THREE)
     contract = network.contract(dso.settings["chaincode"])
-    await until_all_serve(contract)
     done: list[str] = []
     stop = asyncio.Event()
 
@@ -90,7 +77,6 @@ async def test_events_go_on_when_the_gateway_they_come_from_is_killed(
 ) -> None:
     network = dso.network(endpoints=dso.endpoints, endorsers=TWO_OF_THREE)
     contract = network.contract(dso.settings["chaincode"])
-    await until_all_serve(contract)
     first = await (await contract.submit_async("Anchor", log.next())).status()
     async with (
         network.chaincode_events(dso.settings["chaincode"], first.block_number) as events,

@@ -91,9 +91,9 @@ async def test_a_revoked_certificate_is_nobodys(real: Real, world: RealFabricWor
     ledger = await FabricLedger.connect(who)
     await ledger.anchor(before[:1])
     revoke_guest(Network(real.layout, real.ports("fabric")), organisation("dso"), f"{world.prefix}leaver")
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="access denied"):
         await ledger.anchor(before[1:])
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="access denied"):
         await ledger.head(before[0].log)
     await ledger.close()
     assert (await world.operator.anchor(before[1:]))[0].anchor == before[1]
@@ -119,11 +119,11 @@ async def nobody(who: FabricAccess, world: RealFabricWorld) -> None:
     """Check that an identity neither reads nor writes."""
     ledger = await FabricLedger.connect(replace(who, admin_certificate=None, admin_key=None))
     anchors = world.chain(1)
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="access denied"):
         await ledger.anchor(anchors)
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="access denied"):
         await ledger.find(anchors[0].log, 0)
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="access denied"):
         await ledger.register_log(f"{world.prefix}bal-9")
     await ledger.close()
     assert await world.operator.find(anchors[0].log, 0) is None
