@@ -79,7 +79,7 @@ def up(
     """Start what does not run; returns once every server has answered a real request."""
     stack = _stack(directory, only)
     ports = dict(map(_port, port or ()))
-    if fresh:
+    if fresh and stack.facts().ports:
         names = ", ".join(server.name for server in stack.servers)
         if not yes:
             typer.confirm(f"Throw away the data of {names} in {stack.layout.path}?", abort=True, err=True)

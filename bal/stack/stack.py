@@ -101,7 +101,9 @@ class Stack:
             return facts
 
     def down(self, tell: Tell) -> None:
-        """Stop the servers cleanly, data kept. Raises `Unavailable` when a process is left even then."""
+        """Stop the servers cleanly, data kept; nothing to do where no stack is. Raises `Unavailable` when a process is left even then."""
+        if not self.layout.facts.exists():  # before the lock: a folder of something else is not touched
+            return
         with self._lock():
             ports = self.facts().ports
             known = [server for server in reversed(self.servers) if server.name in ports]
@@ -155,7 +157,12 @@ class Stack:
             raise NotFound(message, subject=name, remedy="see `bal pki list` for those that were")
 
     def clear(self) -> None:
-        """Throw the data of the servers away; with all of them the CA and every guest's secrets. Ports are kept."""
+        """Throw the data of the servers away; with all of them the CA and every guest's secrets. Ports are kept.
+
+        Where no stack is, nothing is thrown away: folders of these names are somebody else's.
+        """
+        if not self.layout.facts.exists():
+            return
         with self._lock():
             running = [name for name, pid in self._running(self.facts().ports).items() if pid is not None]
             if running:

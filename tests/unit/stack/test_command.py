@@ -110,6 +110,21 @@ def test_fresh_asks_before_it_throws_away(bal: Bal, layout: Layout) -> None:
     assert data.read_text() == "mine"
 
 
+def test_fresh_throws_nothing_away_that_is_no_stack(bal: Bal, layout: Layout) -> None:
+    bal("install")
+    for name in ("pki", "one", "thesis"):
+        (layout.path / name).mkdir(parents=True)
+        (layout.path / name / "theirs").touch()
+    layout.path.chmod(0o755)
+    for words in (("--yes",), ()):  # not even asked
+        with pytest.raises(Misconfigured, match="holds something else"):
+            bal("up", "--fresh", *words)
+    assert bal("down").stdout == "stopped\n"
+    assert sorted(path.name for path in layout.path.glob("*/theirs")) == ["theirs"] * 3
+    assert sorted(path.name for path in layout.path.iterdir()) == ["one", "pki", "thesis"]
+    assert layout.path.stat().st_mode & 0o777 == 0o755
+
+
 def test_ports_are_named(bal: Bal) -> None:
     bal("install")
     port = told(bal("up", "--json"))["ports"]["two"]["two"]

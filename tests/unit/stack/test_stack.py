@@ -226,6 +226,23 @@ def test_a_folder_of_something_else_is_left_alone(make: Make, layout: Layout) ->
     assert thesis.exists()
 
 
+def test_folders_of_something_else_are_neither_cleared_nor_closed(make: Make, layout: Layout) -> None:
+    """Even those that are called as a stack calls its own: a BAL's home has a `pki`, this project a `kafka`."""
+    names = ["kafka", "logs", "one", "pki", "run"]
+    for name in names:
+        (layout.path / name).mkdir(parents=True)
+        (layout.path / name / "theirs").touch()
+    (layout.path / "run" / "theirs.pid").write_text("1\n")
+    layout.path.chmod(0o755)
+    stack = make(Fake("one"))
+    stack.down(print)
+    stack.clear()
+    assert sorted(path.name for path in layout.path.iterdir()) == names
+    assert all((layout.path / name / "theirs").exists() for name in names)
+    assert (layout.path / "run" / "theirs.pid").exists()
+    assert layout.path.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_guest_gets_the_settings_of_all_servers_together(make: Make) -> None:
     stack = make(Fake("one"), Fake("two"))
     guest = Guest("dso-a", "dso")
