@@ -20,7 +20,8 @@ RUN PATH=/usr/local/go/bin:$PATH XDG_CACHE_HOME=/cache /venv/bin/python -m bal s
 
 FROM python:3.11-slim-bookworm
 COPY --from=libraries /venv /venv
-COPY --from=commands /cache /cache
+# What an install makes is closed to others, so it is given to the user who runs here; Go's own cache stays behind.
+COPY --from=commands --chown=1000:1000 /cache/bal /cache/bal
 COPY bal /app/bal
 COPY chaincode /app/chaincode
 COPY chaincode_service /app/chaincode_service

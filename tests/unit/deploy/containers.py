@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -34,6 +34,28 @@ def copied(name: str) -> dict[str, str]:
         for line in dockerfile(name)
         if line.startswith("COPY ") and not line.startswith("COPY --from")
     )
+
+
+class Handed(NamedTuple):
+    """What the last stage copies from another."""
+
+    stage: str
+    source: str
+    owner: str
+    """As `--chown` says; who builds the image, root, without it. Modes are kept."""
+
+
+def handed(name: str) -> dict[str, Handed]:
+    """Return what the last stage copies from others, by its place."""
+    found = {}
+    for line in dockerfile(name):
+        match = re.fullmatch(r"COPY --from=(\S+)(?: --chown=(\S+))? (\S+) (\S+)", line)
+        if match:
+            stage, owner, source, place = match.groups(default="0:0")
+            found[place] = Handed(stage, source, owner)
+        else:
+            assert not line.startswith("COPY --"), line
+    return found
 
 
 def image(name: str, root: Path) -> dict[str, str]:

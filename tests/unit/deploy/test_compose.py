@@ -21,6 +21,7 @@ from bal.stack.fabric.organisations import ORGANISATIONS
 from bal.stack.fabric.server import Fabric
 from bal.stack.layout import Layout, cache_path
 from bal.stack.servers import servers
+from make.stack import in_ci
 from tests.unit.deploy.containers import ROOT, compose, copied, stack_paths
 
 HERE = Path(__file__).parent
@@ -29,13 +30,20 @@ MADE_LATER = {"cassandra/data", "cassandra/logs", "kafka/data", "kafka/logs", "k
 
 
 def _lacking(reason: str) -> None:
-    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+    if not in_ci():
         pytest.skip(reason)
     pytest.fail(f"in CI this is there: {reason}")
 
 
 @pytest.fixture(scope="module")
-def schema() -> dict[str, Any]:
+def with_tools() -> None:
+    """Leave out, as all tests of the real servers, what needs Go or what Go built."""
+    if os.environ.get("STACK") == "0":
+        pytest.skip("left out by STACK=0")
+
+
+@pytest.fixture(scope="module")
+def schema(with_tools: None) -> dict[str, Any]:
     """Return the schema of compose files: of the Go module that Docker Compose itself reads them with."""
     if shutil.which("go") is None:
         _lacking("Go is missing: it fetches the compose schema")
@@ -130,7 +138,7 @@ def test_nobody_is_root_and_no_secret_stands_in_the_file() -> None:
             assert not any(word in variable for word in ("PASSWORD", "SECRET", "TOKEN")), name
 
 
-def test_what_the_servers_read_is_what_prepare_makes(tmp_path: Path) -> None:
+def test_what_the_servers_read_is_what_prepare_makes(tmp_path: Path, with_tools: None) -> None:
     """Every place below /stack that the file names is there, for its owner only, and again is no harm."""
     layout = Layout(tmp_path / "stack", cache_path())
     if not Fabric().is_installed(layout):

@@ -1,8 +1,10 @@
 """What the Dockerfiles put into an image is enough to run, as there is no Docker engine here."""
 
+import os
 import re
 import shlex
 import socket
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from bal.pki import Authority
-from tests.unit.deploy.containers import copied, dockerfile, image, python, spawn
+from bal.stack.layout import Layout, cache_path
+from bal.stack.stack import Stack
+from tests.unit.deploy.containers import ROOT, compose, copied, dockerfile, handed, image, python, spawn
+from tests.unit.stack.fakes import Fake
 
 
 def _free_port() -> int:
@@ -49,6 +54,41 @@ def test_images_are_slim_run_by_nobody_special_and_installed_by_hash(name: str) 
     text = (Path(__file__).parents[3] / "deploy" / f"{name}.Dockerfile").read_text()
     assert text.count("pip install") == text.count("--require-hashes") == 1
     assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_who_runs_may_read_what_another_stage_installed(tmp_path: Path) -> None:
+    """Modes are those that an install leaves; the owner is who the Dockerfile says."""
+    lines = dockerfile("bal")
+    number = next(
+        found[1] for line in lines if (found := re.search(r"useradd --uid (\d+) --create-home bal\b", line))
+    )
+    user = f"{number}:{number}"
+    assert "USER bal" in lines
+    assert {service["user"] for service in compose()["services"].values()} == {user}
+
+    # The cache lies, below what the image calls XDG_CACHE_HOME, where it was put; nothing else of that folder comes along.
+    cache = next(found[1] for line in lines if (found := re.search(r"XDG_CACHE_HOME=(\S+)", line)))
+    text = (ROOT / "deploy" / "bal.Dockerfile").read_text()
+    assert f"XDG_CACHE_HOME={cache} /venv/bin/python -m bal stack install" in text
+    copies = {place: each for place, each in handed("bal").items() if place.startswith(cache)}
+    ours = cache_path().relative_to(cache_path().parents[1])  # bal/stack
+    assert list(copies) == [f"{cache}/{ours.parent}"]
+    (copy,) = copies.values()
+    assert copy.source == f"{cache}/{ours.parent}"
+
+    layout = Layout(tmp_path / "stack", tmp_path / ours)
+    before = os.umask(0o022)  # root's, in the image that builds
+    try:
+        Stack(layout, [Fake("one")]).install(print)
+    finally:
+        os.umask(before)
+    paths = [tmp_path / ours.parent, *(tmp_path / ours.parent).rglob("*")]
+    assert len(paths) >= 4
+    for path in paths:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = 0o5 if path.is_dir() else 0o4
+        given = mode >> 6 if copy.owner == user else mode
+        assert given & wanted == wanted, f"{path.relative_to(tmp_path)} is {mode:o}, owned by {copy.owner}"
 
 
 def test_bal_runs_from_exactly_what_its_image_gets(tmp_path: Path) -> None:
