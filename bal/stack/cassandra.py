@@ -17,7 +17,7 @@ from bal.stack import toolchain
 from bal.stack.authority import authority
 from bal.stack.cassandra_guests import ADMIN, ADMIN_ROLE, administrator, admitted, dismissed, health, prepared
 from bal.stack.download import maven_jars
-from bal.stack.layout import Layout, cache_path
+from bal.stack.layout import Layout
 from bal.stack.ports import HOST
 from bal.stack.process import Process
 from bal.stack.server import Guest, Missing, Tell
@@ -35,8 +35,6 @@ _SYNC: Final = {
 }
 T = TypeVar("T")
 _JARS: Final = 100
-_DISK_MEGABYTES: Final = 600
-_MEMORY_MEGABYTES: Final = 1600
 _READY_SECONDS: Final = 240.0
 _STOP_SECONDS: Final = 40.0
 _POLL_SECONDS: Final = 0.2
@@ -53,6 +51,8 @@ class Cassandra:
     name = "cassandra"
     identities = frozenset((NODE, ADMIN))
     downloads = f"Cassandra {VERSION} by Maven, 69 MB"
+    disk = 600
+    memory = 1600
 
     def __init__(self, sync: str = "", heap: str = "") -> None:
         self.sync = sync or os.environ.get(SYNC_VARIABLE) or "batch"
@@ -62,15 +62,8 @@ class Cassandra:
             raise Misconfigured(message, subject=SYNC_VARIABLE, remedy=f"choose among {', '.join(_SYNC)}")
 
     def missing(self) -> Sequence[Missing]:
-        """Return what of a JDK, Maven, disk and memory is not there."""
-        return toolchain.all_missing(
-            [
-                toolchain.jdk(JAVA),
-                toolchain.maven(),
-                toolchain.disk(cache_path(), _DISK_MEGABYTES),
-                toolchain.memory(_MEMORY_MEGABYTES),
-            ]
-        )
+        """Return what of a JDK and Maven is not there."""
+        return toolchain.all_missing([toolchain.jdk(JAVA), toolchain.maven()])
 
     def is_installed(self, layout: Layout) -> bool:
         """Tell whether the jars are in the cache."""

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Final
 
 from bal.core.errors import Unavailable
 from bal.stack.server import Tell
+from bal.stack.tree import size
 
 COPY_DEPENDENCIES: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _BEGUN: Final = ".begun-"
 _SAID_LINES: Final = 12
+_PULSE_SECONDS: Final = 20.0
 # Maven's local repository is not made for two writers.
 _ONE_MAVEN: Final = threading.Lock()
 
@@ -89,6 +92,24 @@ def run(
         raise Unavailable(message, subject=what, remedy="look at what it says, then install again")
 
 
+@contextmanager
+def pulse(name: str, tell: Tell) -> Iterator[None]:
+    """Tell from time to time that it goes on, and for how long: Go and Maven are silent for minutes."""
+    begun, ended = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_PULSE_SECONDS):
+            tell(f"{name} goes on, {time.monotonic() - begun:.0f} s so far")
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        heart.join()
+
+
 def maven_jars(pom: Path, target: Path, tell: Tell, *, jars: int, sums: Path | None = None) -> None:
     """Make `target` hold the jars of the runtime dependencies of a pom, in one step; nothing to do when it is there.
 
@@ -99,7 +120,7 @@ def maven_jars(pom: Path, target: Path, tell: Tell, *, jars: int, sums: Path | N
         return
     with whole(target) as beside:
         tell(f"{target.name}: {jars} jars by Maven")
-        with _ONE_MAVEN:
+        with _ONE_MAVEN, pulse("Maven", tell):
             run(
                 [
                     *("mvn", "-B", "-q", "--strict-checksums", "-f", str(pom), COPY_DEPENDENCIES),
@@ -115,11 +136,6 @@ def maven_jars(pom: Path, target: Path, tell: Tell, *, jars: int, sums: Path | N
         if sums is not None:
             _compare(target.name, found, sums)
     tell(f"{target.name}: installed, {size(target) // 1_000_000} MB")
-
-
-def size(path: Path) -> int:
-    """Return how many bytes a folder's files have."""
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file() and not each.is_symlink())
 
 
 def sha256(path: Path) -> str:

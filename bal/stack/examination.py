@@ -1,6 +1,5 @@
 """Whether machine and stack are fit: tools, room, ports, pid files, certificates, clock."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,19 +8,17 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
-from bal.stack import left
+from bal.stack import left, room
 from bal.stack.authority import RENEW_BEFORE, revocation_list_ends
-from bal.stack.download import size
 from bal.stack.facts import Facts
 from bal.stack.layout import Layout
 from bal.stack.ports import is_free
 from bal.stack.server import Server
 from bal.stack.stack import Stack
-from bal.stack.toolchain import available_memory
+from bal.stack.tree import files, size
 
 _FREE_MIB: Final = 2048
-_MEMORY_MIB: Final = 3072
-"""What all servers together take, idle and under some load: 0.5 (Fabric) + 1.6 (Cassandra) + 0.3 (Kafka) GB and a rest."""
+"""For data that grows."""
 _MIB: Final = 1024**2
 _CERTIFICATE_BYTES: Final = 16_384
 
@@ -59,15 +56,19 @@ def _tools(server: Server, layout: Layout) -> Iterator[Finding]:
 
 
 def _room(stack: Stack) -> Iterator[Finding]:
+    wanted = {"cache": sum(server.disk for server in stack.to_install()), "stack": _FREE_MIB}
     for what, path in (("cache", stack.layout.cache), ("stack", stack.layout.path)):
-        there = next(each for each in (path, *path.absolute().parents) if each.exists())
-        free = shutil.disk_usage(there).free // _MIB
+        free = room.free_disk(path)
         used = f"{size(path) // _MIB} MiB used, " if path.exists() else ""
-        yield Finding(f"disk of the {what}", free >= _FREE_MIB, f"{used}{free} MiB free at {path}")
-    memory = available_memory()
-    running = any(process.pid for process in left.named(stack.layout))
-    if memory is not None and not running:
-        yield Finding("memory", memory >= _MEMORY_MIB, f"{memory} MiB available, {_MEMORY_MIB} wanted")
+        found = f"{used}{free} MiB free at {path}, {wanted[what]} wanted"
+        yield Finding(f"disk of the {what}", free >= wanted[what], found)
+    waiting = stack.at_rest()
+    short = room.memory(waiting)
+    if short:
+        yield Finding("memory", ok=False, found=f"{short.found}, {short.what} wanted; {short.remedy}")
+    else:
+        names = ", ".join(server.name for server in waiting)
+        yield Finding("memory", ok=True, found=f"enough to start {names}" if waiting else "all servers run")
 
 
 def _places(stack: Stack, facts: Facts) -> Iterator[Finding]:
@@ -112,14 +113,13 @@ _PUT_ASIDE: Final = frozenset(("issued", "revoked"))
 
 
 def _pem_files(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.crt", "*.pem"):
-        for path in folder.rglob(pattern):
-            if (
-                _PUT_ASIDE.isdisjoint(path.relative_to(folder).parts)
-                and path.is_file()
-                and path.stat().st_size <= _CERTIFICATE_BYTES
-            ):
-                yield path
+    for path, size_ in files(folder):
+        if (
+            path.suffix in {".crt", ".pem"}
+            and size_ <= _CERTIFICATE_BYTES
+            and _PUT_ASIDE.isdisjoint(path.relative_to(folder).parts)
+        ):
+            yield path
 
 
 def _clock(layout: Layout) -> Finding:

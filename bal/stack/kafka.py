@@ -19,7 +19,7 @@ from bal.resources import resource
 from bal.stack import toolchain
 from bal.stack.authority import authority, issued
 from bal.stack.download import maven_jars
-from bal.stack.layout import Layout, cache_path
+from bal.stack.layout import Layout
 from bal.stack.process import Process
 from bal.stack.server import Guest, Missing, Tell
 
@@ -32,8 +32,6 @@ ADMIN: Final = "kafka-admin"
 HEAP: Final = "512m"
 _JARS: Final = 46
 _TOOL_JARS: Final = 86
-_DISK_MEGABYTES: Final = 400
-_MEMORY_MEGABYTES: Final = 700
 _READY_SECONDS: Final = 240.0
 _ANSWER_SECONDS: Final = 10.0
 _FORMAT_SECONDS: Final = 180.0
@@ -46,17 +44,12 @@ class Kafka:
     name = "kafka"
     identities = frozenset((BROKER, ADMIN))
     downloads = f"Kafka {VERSION} and its command line tools by Maven, 87 MB"
+    disk = 400
+    memory = 700
 
     def missing(self) -> Sequence[Missing]:
-        """Return what of a JDK, Maven, disk and memory is not there."""
-        return toolchain.all_missing(
-            [
-                toolchain.jdk(JAVA),
-                toolchain.maven(),
-                toolchain.disk(cache_path(), _DISK_MEGABYTES),
-                toolchain.memory(_MEMORY_MEGABYTES),
-            ]
-        )
+        """Return what of a JDK and Maven is not there."""
+        return toolchain.all_missing([toolchain.jdk(JAVA), toolchain.maven()])
 
     def is_installed(self, layout: Layout) -> bool:
         """Tell whether the jars of the broker and of the tools are in the cache."""

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,11 @@ _PATIENCE_SECONDS: Final = 5.0
 
 def named(layout: Layout) -> list[Process]:
     """Return a process for every pid file there is, in the order they were written."""
-    folder = layout.pid("any").parent
-    files = sorted(folder.glob("*.pid"), key=lambda file: file.stat().st_mtime_ns) if folder.is_dir() else []
-    return [Process(file.stem, (), layout) for file in files]
+    written: dict[str, int] = {}
+    for file in layout.pid("any").parent.glob("*.pid"):
+        with suppress(FileNotFoundError):  # stopped meanwhile
+            written[file.stem] = file.stat().st_mtime_ns
+    return [Process(name, (), layout) for name in sorted(written, key=lambda name: written[name])]
 
 
 def in_sessions(sessions: Iterable[int]) -> list[int]:

@@ -44,6 +44,8 @@ class Mosquitto:
     name = "mosquitto"
     identities = frozenset((BROKER, CHECK))
     downloads = "Mosquitto 2, an existing one or Debian's packages, 1 MB"
+    disk = 20
+    memory = 50
 
     def __init__(self, address: str = HOST) -> None:
         self.address = address

@@ -19,6 +19,13 @@ PACKAGES: Final = ("mosquitto", "mosquitto-clients")
 OLDEST: Final = (2, 0)
 _SYSTEM: Final = ("/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin")
 """Where a broker is that is not in the PATH of a user."""
+_ELSEWHERE: Final = {
+    "dnf": "sudo dnf install mosquitto",
+    "zypper": "sudo zypper install mosquitto mosquitto-clients",
+    "pacman": "sudo pacman -S mosquitto",
+    "apk": "sudo apk add mosquitto mosquitto-clients",
+}
+"""What brings broker and clients where there is no apt-get."""
 _ANSWER_SECONDS: Final = 10.0
 
 
@@ -55,14 +62,35 @@ def program(layout: Layout, name: str) -> Program | None:
 
 
 def missing(layout: Layout) -> Sequence[Missing]:
-    """Return what lacks to have a broker: one of the system, or Debian's tools to unpack one."""
-    if program(layout, "mosquitto") is not None or all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+    """Return what lacks to have a broker and its clients: those of the system, or Debian's tools to unpack them."""
+    broker = program(layout, "mosquitto")
+    if broker is not None and program(layout, "mosquitto_pub") is not None:
         return []
+    if all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+        return [] if _offered() else [Missing("list of Debian's packages", "", "sudo apt-get update")]
+    remedy = next((line for name, line in _ELSEWHERE.items() if shutil.which(name)), _ELSEWHERE["dnf"])
+    if broker is not None:
+        return [Missing("mosquitto_pub, Mosquitto's client", "", remedy)]
     old = shutil.which("mosquitto")
     said = ".".join(map(str, Program(Path(old)).version)) if old else ""
-    return [
-        Missing("Mosquitto 2.0 or newer", said, "install mosquitto and its clients from your distribution")
-    ]
+    return [Missing("Mosquitto 2.0 or newer and its clients", said, remedy)]
+
+
+def _offered() -> bool:
+    """Tell whether apt knows the packages; on a machine where no list was ever fetched it knows none."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - a question to apt
+            ["apt-cache", "show", "--quiet", *PACKAGES],  # noqa: S607 - of Debian, as apt-get is
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return all(f"Package: {name}\n" in asked.stdout for name in PACKAGES)
 
 
 def install(layout: Layout, tell: Tell) -> None:

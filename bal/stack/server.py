@@ -13,7 +13,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A tool or a resource that is not there."""
+    """A tool, or room, that is not there."""
 
     what: str
     """Such as `Go 1.24 or newer`."""
@@ -47,9 +47,13 @@ class Server(Protocol):
     """Common names of its own certificates: no guest is called so."""
     downloads: str
     """What `install` gets, from where and how much, for people: `Kafka 4.3.1 by Maven, 44 MB`."""
+    disk: int
+    """MiB that it takes installed, with what its build leaves and its first data."""
+    memory: int
+    """MiB that its processes take under load."""
 
     def missing(self) -> Sequence[Missing]:
-        """Return what `install` and `start` need and is not there: tools, versions, disk, memory. Nothing is downloaded."""
+        """Return what `install` and `start` need and is not there: tools, in their versions. Nothing is downloaded."""
         ...
 
     def is_installed(self, layout: Layout) -> bool:

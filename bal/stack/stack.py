@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bal.core.errors import BalError, Conflict, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
-from bal.stack import left
+from bal.stack import left, room
 from bal.stack.authority import prepare, revoke
 from bal.stack.download import installing
 from bal.stack.facts import Facts
@@ -47,9 +47,10 @@ class Stack:
         """Return what runs where."""
         return Facts.read(self.layout)
 
-    def lacking(self) -> list[tuple[Server, Missing]]:
-        """Return what the servers need and is not on this machine. Nothing is downloaded to find out."""
-        return [(server, each) for server in self.servers for each in server.missing()]
+    def at_rest(self) -> list[Server]:
+        """Return the servers of which no process runs."""
+        ports = self.facts().ports
+        return [server for server in self.servers if not self._runs(server, ports.get(server.name))]
 
     def to_install(self) -> list[Server]:
         """Return the servers that are not in the cache yet."""
@@ -58,12 +59,14 @@ class Stack:
     def install(self, tell: Tell) -> None:
         """Bring what is not there into the cache, several servers at a time; say first what that is.
 
-        Raises `Misconfigured` before any download when a tool is missing, `Unavailable` for the first server that failed,
+        Raises `Misconfigured` before any download when a tool or room is missing, `Unavailable` for the first server that failed,
         once all have ended: those that succeeded stay.
         """
         with installing(self.layout.cache, tell):
             waiting = self.to_install()
-            _refuse_lacking([each for server in waiting for each in server.missing()])
+            lacks = [each for server in waiting for each in server.missing()]
+            full = room.disk(waiting, self.layout.cache)
+            _refuse_lacking([*lacks, *([full] if full else [])])
             for server in waiting:
                 tell(f"{server.name}: to get: {server.downloads}")
             _all(waiting, lambda server: server.install(self.layout, _named(server, tell)))
@@ -86,6 +89,11 @@ class Stack:
             Facts(chosen, facts.servers).write(self.layout)
             prepare(self.layout)
             before = self._running(chosen)
+            short = room.memory(self.at_rest())
+            if short:
+                tell(
+                    f"{short.what} wanted, {short.found}: servers may be slow or be ended by the kernel; {short.remedy}"
+                )
             try:
                 _all(
                     self.servers,
@@ -209,6 +217,10 @@ class Stack:
             for process in server.processes(self.layout, ports[server.name])
         }
 
+    def _runs(self, server: Server, ports: Mapping[str, int] | None) -> bool:
+        """Tell whether any process of a server runs on these ports, None for one that was never started."""
+        return ports is not None and any(process.pid for process in server.processes(self.layout, ports))
+
     def _refuse_strange_folder(self) -> None:
         """Refuse a folder of something else: it would be closed to others and filled."""
         if self.layout.facts.exists() or not self.layout.path.is_dir():
@@ -225,14 +237,14 @@ class Stack:
             present = facts.ports.get(server.name)
             if present is None or present == chosen[server.name]:
                 continue
-            if any(process.pid for process in server.processes(self.layout, present)):
+            if self._runs(server, present):
                 message = "it runs on other ports"
                 raise Unavailable(message, subject=server.name, remedy="`bal stack down` first")
 
     def _refuse_taken(self, chosen: Mapping[str, Mapping[str, int]]) -> None:
         """Name a port that somebody else listens on, before a server fails on it in its own words."""
         for server in self.servers:
-            if any(process.pid for process in server.processes(self.layout, chosen[server.name])):
+            if self._runs(server, chosen[server.name]):
                 continue
             for name, port in chosen[server.name].items():
                 if not is_free(port):
@@ -256,7 +268,7 @@ class Stack:
             tell(f"ready after {time.monotonic() - begun:.0f} s")
 
     def _stop(self, server: Server, ports: Mapping[str, int], tell: Tell) -> None:
-        ran = any(process.pid for process in server.processes(self.layout, ports))
+        ran = self._runs(server, ports)
         server.stop(self.layout, ports)
         for process in reversed(server.processes(self.layout, ports)):
             process.stop()
@@ -307,11 +319,11 @@ def _all(
 def _refuse_lacking(lacks: Sequence[Missing]) -> None:
     if lacks:
         each = [f"{lack.what} ({lack.found or 'not found'}): {lack.remedy}" for lack in dict.fromkeys(lacks)]
-        message = "tools are missing: " + "; ".join(each)
+        message = "this is missing: " + "; ".join(each)
         raise Misconfigured(
             message,
             subject="stack",
-            remedy="install them, or name others with --only; nothing was downloaded",
+            remedy="get it, or name other servers with --only; nothing was downloaded",
         )
 
 

@@ -14,7 +14,6 @@ from bal.stack.server import Missing
 
 _JVMS: Final = Path("/usr/lib/jvm")
 _ANSWER_SECONDS: Final = 30
-_MIB: Final = 1024**2
 
 
 def go(module: Path) -> Missing | None:
@@ -28,10 +27,14 @@ def go(module: Path) -> Missing | None:
     if found >= wanted:
         return None
     name = ".".join(map(str, wanted))
+    # Distributions are often behind; a release of Go has three numbers (since 1.21) and needs no root.
+    archive = ".".join(map(str, (*wanted, 0, 0)[:3]))
     return Missing(
         f"Go {name} or newer",
         said.strip() if found else "",
-        f"install Go {name} or newer from your distribution or https://go.dev/dl/ and put its bin folder into PATH",
+        'mkdir -p "$HOME/.local" && '
+        f'curl -fsSL https://go.dev/dl/go{archive}.linux-amd64.tar.gz | tar -xz -C "$HOME/.local" && '
+        'export PATH="$HOME/.local/go/bin:$PATH"',
     )
 
 
@@ -97,36 +100,6 @@ def tool(name: str, package: str) -> Missing | None:
 def maven() -> Missing | None:
     """Return what lacks when there is no Maven."""
     return tool("mvn", "maven")
-
-
-def disk(path: Path, megabytes: int) -> Missing | None:
-    """Return what lacks when less than this is free where `path` is, or will be."""
-    there = next(each for each in (path, *path.absolute().parents) if each.exists())
-    free = shutil.disk_usage(there).free // _MIB
-    if free >= megabytes:
-        return None
-    return Missing(f"{megabytes} MiB of disk", f"{free} MiB free", f"make room on the file system of {path}")
-
-
-def memory(megabytes: int) -> Missing | None:
-    """Return what lacks when less memory than this is available."""
-    available = available_memory()
-    if available is None or available >= megabytes:
-        return None
-    return Missing(f"{megabytes} MiB of memory", f"{available} MiB available", "end other programs")
-
-
-def available_memory() -> int | None:
-    """Return the memory that can be had without swapping, MiB; None where the kernel does not tell.
-
-    Source: proc_meminfo(5), MemAvailable.
-    """
-    try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", told, re.MULTILINE)
-    return int(found[1]) // 1024 if found else None
 
 
 def all_missing(found: Iterable[Missing | None]) -> list[Missing]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from bal.stack.tree import size
+
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,12 +42,4 @@ def machine_busy() -> float:
 
 def bytes_in(folders: Iterable[Path]) -> int:
     """Return the sum of the sizes of all files in folders."""
-    total = 0
-    for folder in folders:
-        for place, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    total += Path(place, name).stat().st_size
-                except OSError:  # gone meanwhile
-                    continue
-    return total
+    return sum(map(size, folders))

@@ -11,7 +11,7 @@ from typing import Final
 
 from bal.core.errors import Unavailable
 from bal.resources import resource
-from bal.stack.download import run, whole
+from bal.stack.download import pulse, run, whole
 from bal.stack.layout import Layout
 from bal.stack.server import Tell
 
@@ -56,22 +56,24 @@ class Installation:
         source = resource("fabric-network")
         with whole(self.path) as begun:
             tell("downloading the modules that go.mod names")
-            module = _module(source)
+            with pulse("go mod download", tell):
+                module = _module(source)
             (begun / "config").mkdir()
             for name in _SAMPLES:
                 shutil.copyfile(module / "sampleconfig" / name, begun / "config" / name)
             tell(f"building {', '.join(COMMANDS)}")
             (begun / "bin").mkdir()
-            run(
-                [
-                    *("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{begun / 'bin'}/"),
-                    *(f"{_MODULE}/cmd/{name}" for name in COMMANDS),
-                ],
-                directory=source,
-                environment=_GO,
-                tell=tell,
-                what="Fabric",
-            )
+            with pulse("go build", tell):
+                run(
+                    [
+                        *("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{begun / 'bin'}/"),
+                        *(f"{_MODULE}/cmd/{name}" for name in COMMANDS),
+                    ],
+                    directory=source,
+                    environment=_GO,
+                    tell=tell,
+                    what="Fabric",
+                )
 
 
 def _module(source: Path) -> Path:

@@ -37,6 +37,7 @@ class Fake:
         self.identities = frozenset({f"{name}-admin"})
         self.guests: set[str] = set()
         self.downloads = f"{name} 1.0, 1 MB"
+        self.disk, self.memory = 1, 1
         self.manner = manner
         self.lacks = lacks
         self.installs = 0

@@ -152,7 +152,6 @@ def test_logs_of_a_server_and_of_a_process(bal: Bal) -> None:
 
 
 def test_doctor_tells_what_is_amiss(bal: Bal, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bal.stack.examination._MEMORY_MIB", 1)
     monkeypatch.setattr("bal.stack.examination._FREE_MIB", 1)
     assert (
         "FAIL one: installed: not yet: `bal stack install` gets one 1.0, 1 MB" in bal("doctor", code=1).stdout
@@ -160,7 +159,16 @@ def test_doctor_tells_what_is_amiss(bal: Bal, layout: Layout, monkeypatch: pytes
     bal("install")
     bal("up")
     assert "FAIL" not in bal("doctor").stdout
+    monkeypatch.setattr("bal.stack.room.available_memory", lambda: 1)
+    assert "ok   memory: all servers run" in bal("doctor").stdout  # what they took is not wanted again
+    bal("down", "--only", "two")
+    assert "ok   memory: enough to start two" in bal("doctor").stdout
     bal("down")
+    assert (
+        "FAIL memory: 1 MiB available, 2 MiB of memory for one, two wanted; end other programs"
+        in bal("doctor", code=1).stdout
+    )
+    monkeypatch.setattr("bal.stack.room.available_memory", lambda: 2)
     assert "ok   one: ports: free" in bal("doctor").stdout
     layout.pid("one-one").write_text("1 1\n")
     assert "FAIL processes: ended without being stopped: one-one" in bal("doctor", code=1).stdout

@@ -72,6 +72,24 @@ def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> Non
     download.run(["/bin/sh", "-c", '[ "$A" = b ]'], directory=tmp_path, environment={"A": "b"}, what="thing")
 
 
+def test_long_work_is_told_to_go_on_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_PULSE_SECONDS", 0.01)
+    told: list[str] = []
+    twice = threading.Event()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 2:
+            twice.set()
+
+    with download.pulse("go build", tell):
+        assert twice.wait(30)
+    count = len(told)
+    assert set(told) == {"go build goes on, 0 s so far"}
+    assert not threading.Event().wait(0.1)
+    assert len(told) == count
+
+
 @pytest.fixture
 def mvn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a stand-in for Maven that makes two jars where it is told to."""

@@ -82,10 +82,14 @@ def test_the_bridge_example_lets_nothing_else_through() -> None:
     assert all("#" not in line for line in topics)
 
 
-def _broker(path: Path, version: str) -> None:
+def _program(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho 'mosquitto version {version}'\n")
+    path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def _broker(path: Path, version: str) -> None:
+    _program(path, f"echo 'mosquitto version {version}'")
 
 
 def test_a_broker_of_the_system_comes_first_unless_it_is_too_old(
@@ -97,7 +101,8 @@ def test_a_broker_of_the_system_comes_first_unless_it_is_too_old(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     assert program(layout, "mosquitto") is None
     (missing,) = Mosquitto().missing()
-    assert missing.what == "Mosquitto 2.0 or newer"
+    assert missing.what == "Mosquitto 2.0 or newer and its clients"
+    assert missing.remedy == "sudo dnf install mosquitto"
     assert not Mosquitto().is_installed(layout)
     ours = layout.cache / "mosquitto" / "usr" / "sbin" / "mosquitto"
     _broker(ours, "2.0.11")
@@ -111,3 +116,30 @@ def test_a_broker_of_the_system_comes_first_unless_it_is_too_old(
     assert newer is not None
     assert newer.path == tmp_path / "bin" / "mosquitto"
     assert dict(newer.environment) == {}
+
+
+def test_what_lacks_of_broker_and_clients_is_named_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_ = tmp_path / "bin"
+    monkeypatch.setattr(mosquitto_install, "_SYSTEM", ())
+    monkeypatch.setenv("PATH", str(bin_))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    _broker(bin_ / "mosquitto", "2.0.18")
+    _program(bin_ / "zypper", "")
+    (missing,) = Mosquitto().missing()
+    assert missing.what == "mosquitto_pub, Mosquitto's client"
+    assert missing.remedy == "sudo zypper install mosquitto mosquitto-clients"
+
+    for name in ("apt-get", "dpkg-deb"):
+        _program(bin_ / name, "")
+    # No list of packages was ever fetched: apt knows what is installed and nothing else.
+    _program(bin_ / "apt-cache", "echo 'Package: mosquitto'")
+    (missing,) = Mosquitto().missing()
+    assert missing.remedy == "sudo apt-get update"
+    _program(bin_ / "apt-cache", "echo 'Package: mosquitto'; echo 'Package: mosquitto-clients'")
+    assert Mosquitto().missing() == []
+    for name in ("apt-get", "dpkg-deb", "apt-cache"):
+        (bin_ / name).unlink()
+    _program(bin_ / "mosquitto_pub", "")
+    assert Mosquitto().missing() == []
