@@ -12,7 +12,7 @@ from typing import Any
 from bal.bootstrap.identities import authority
 from bal.bootstrap.kafka import kafka_access
 from bal.bootstrap.scd import cassandra_access
-from bal.cli.demonstration.cleaning import clean
+from bal.cli.demonstration.cleaning import Made, clean
 from bal.cli.demonstration.world import Failed, Say, Tampered
 from bal.cli.stack import write_connected
 from bal.config import GatewaySettings, Settings, load
@@ -147,7 +147,10 @@ class OnStack:
         """Take away keyspace, topics, rights and certificates."""
         if self._connected:
             say("\ncleaning up: keyspace, topics, rights, certificates")
-            guests = (self._bal, self._regulator)
-            others = (self._subscriber, self.dso, self.pmu, f"{self._bal}-gateway")  # its own server's
-            await clean(self._stack, self.home, guests, others, [self.dso, self.pmu])
-            say(f"What stays: the anchors of the log {self._bal}-1 on the ledger.")
+            gateway = f"{self._bal}-gateway"  # its own server's
+            made = Made(
+                self._bal, self._regulator, others=(self._subscriber, gateway), sources=(self.dso, self.pmu)
+            )
+            for left in await clean(self._stack, made):
+                say(f"not taken away: {left}")
+            say(f"What stays: what was anchored of the log {self._bal}-1 on the ledger.")

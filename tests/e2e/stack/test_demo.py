@@ -3,12 +3,17 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bal.cli.demonstration.stack import OnStack
+from bal.core.errors import Unavailable
+from bal.home import Home
 from bal.publish.kafka.access import librdkafka
 from bal.publish.kafka.rights import KafkaAdministrator
 from bal.stack.authority import authority, issued
+from bal.stack.fabric import Fabric
 from bal.stack.kafka import ADMIN
 from bal.store.cassandra.roles import Roles
 from tests.cassandra_field import admin, connected
@@ -43,9 +48,33 @@ async def test_the_demonstration_on_the_real_servers(grid: Grid, tmp_path: Path)
 
     # What it made is gone: its home, keyspace and roles, topics and rights, certificates.
     assert [path.name for path in tmp_path.iterdir()] == ["bal-demo"]
+    assert await gone(grid, name) >= 4
+
+
+async def test_one_that_was_not_connected_everywhere_is_taken_away_too(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fabric comes last and refuses: nothing is written into the home, and three servers have admitted it."""
+
+    def refuse(*_: Any) -> None:
+        message = "no identity today"
+        raise Unavailable(message, subject="fabric")
+
+    monkeypatch.setattr(Fabric, "admit", refuse)
+    world, said = OnStack(Home(tmp_path / "home"), grid.layout), list[str]()
+    with pytest.raises(Unavailable, match="no identity today"):
+        await world.prepare(said.append)
+    assert not (tmp_path / "home" / "bal.toml").exists()
+    await world.clean(said.append)
+    assert [line for line in said if line.startswith("not taken away")] == []
+    assert await gone(grid, world.dso.removesuffix("-dso")) == 1
+
+
+async def gone(grid: Grid, name: str) -> int:
+    """Look for what a demonstration made on the servers, and find nothing; return how many certificates it had."""
+    keyspace = f"bal_{name.replace('-', '_')}"
     async with connected(admin(grid.real)) as session:
         roles = Roles(session)
-        keyspace = f"bal_{name.replace('-', '_')}"
         assert not await roles.knows_keyspace(keyspace)
         assert not await roles.may_login(f"{keyspace}_writer")
     facts = grid.real.facts("kafka")
@@ -56,6 +85,6 @@ async def test_the_demonstration_on_the_real_servers(grid: Grid, tmp_path: Path)
     assert [right for right in kafka.rights() if right.principal.startswith(name)] == []
     with authority(grid.layout) as ca:
         mine = [each for each in ca.list() if each.name.startswith(name)]
-    assert len(mine) >= 4
     assert [each.name for each in mine if each.revoked_at is None] == []
     assert [path for path in grid.layout.clients.iterdir() if keyspace in path.name] == []
+    return len(mine)
