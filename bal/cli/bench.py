@@ -87,23 +87,30 @@ def _bench_stack(
     import signal
     import sys
 
+    from bal.cli.benchmark.round import Round
+    from bal.cli.benchmark.rounds import Rounds
+    from bal.cli.benchmark.stack import BenchStack
     from bal.cli.benchmark.table import rows
-    from bal.cli.benchmark.whole import Whole
     from bal.config import LogSettings
     from bal.log import configure
+    from bal.stack.layout import Layout, cache_path
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
 
     configure(LogSettings(level="error", form="auto"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are stopped then, too
-    whole = Whole(
-        folder,
+    stack = BenchStack(Layout(folder / "stack", cache_path()), folder, "batch", tell)
+    rounds = Rounds(
+        stack,
+        Round(stack, workers=workers, seconds=max(120.0, readings / 200)),
         readings=readings,
         single=single,
-        workers=workers,
         leaves=BATCH_LEAVES,
         profile=profile,
-        tell=lambda line: typer.echo(line, err=True),
+        tell=tell,
     )
-    found = asyncio.run(whole.run())
+    found = asyncio.run(rounds.run())
     if as_json:
         print_json(found)
         return

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from bal.bootstrap.adapters import read_ledger
 from bal.cli.benchmark.documents import document, moment
-from bal.cli.benchmark.grounds import READER, Grounds, Place
+from bal.cli.benchmark.operator import Operator
 from bal.cli.benchmark.receiving import Receiving
 from bal.cli.benchmark.sending import Sending
+from bal.cli.benchmark.stack import READER, BenchStack
 from bal.cli.benchmark.usage import cpu_seconds, machine_busy
 from bal.cli.control import ask, control
 from bal.config import load
@@ -56,34 +57,36 @@ class Load:
 class Round:
     """Measures loads on one stack."""
 
-    def __init__(self, grounds: Grounds, *, workers: int, seconds: float) -> None:
+    def __init__(self, stack: BenchStack, *, workers: int, seconds: float) -> None:
         """`seconds`: how long a load may take before it is given up."""
-        self._grounds = grounds
+        self._stack = stack
         self._workers = workers
         self._seconds = seconds
 
-    async def measure(self, place: Place, load_: Load, profile: Path | None = None) -> dict[str, Any]:
+    async def measure(self, operator: Operator, load_: Load, profile: Path | None = None) -> dict[str, Any]:
         """Return the figures of one load. `Unavailable` when it takes too long."""
-        with self._service(place, load_, profile) as service:
-            async with control(place.home) as client:
-                source = {"name": place.source, "readers": [READER]}
+        with self._service(operator, load_, profile) as service:
+            async with control(operator.home) as client:
+                source = {"name": operator.source, "readers": [READER]}
                 await ask(client, "POST", "/sources", json=source)
-            topic = certified_topic(place.source)
-            receiving = Receiving(library("confluent_kafka"), self._grounds.reader(), topic)
+            topic = certified_topic(operator.source)
+            receiving = Receiving(library("confluent_kafka"), self._stack.reader(), topic)
             receiving.start()
             try:
-                return await self._figures(place, load_, service.pid, receiving)
+                return await self._figures(operator, load_, service.pid, receiving)
             finally:
                 receiving.close()
 
-    async def _figures(self, place: Place, load_: Load, service: int, receiving: Receiving) -> dict[str, Any]:
+    async def _figures(
+        self, operator: Operator, load_: Load, service: int, receiving: Receiving
+    ) -> dict[str, Any]:
         numbers = range(load_.first, load_.first + load_.documents)
         documents = [document(number, load_.meters) for number in numbers]
         moments = [moment(number).encode() for number in numbers]
         sending = Sending(
-            *self._grounds.broker(), self._grounds.tls(place.source), place.source, window=load_.window
+            *self._stack.broker(), self._stack.tls(operator.source), operator.source, window=load_.window
         )
-        transactions, ledger = await self._transactions(place), self._grounds.ledger_bytes()
+        transactions, ledger = await self._transactions(operator), self._stack.ledger_bytes()
         used, busy = self._used(service), machine_busy()
         pause = load_.meters / load_.rate if load_.rate else 0.0
         try:
@@ -101,11 +104,11 @@ class Round:
         after, busy = self._used(service), machine_busy() - busy
         kilo = load_.readings / 1000
         seconds = max(when for _, when, _ in arrivals) - sending.sent[0]
-        blocks, stored = (now - then for now, then in zip(self._grounds.ledger_bytes(), ledger, strict=True))
+        blocks, stored = (now - then for now, then in zip(self._stack.ledger_bytes(), ledger, strict=True))
         cpu = {name: round((after[name] - used[name]) / kilo, 3) for name in used}
         return {
             "load": load_.name,
-            "cassandra_sync": self._grounds.sync,
+            "cassandra_sync": self._stack.sync,
             "batch_leaves": load_.leaves,
             "anchors_per_transaction": load_.anchors,
             "readings": load_.readings,
@@ -117,7 +120,7 @@ class Round:
             "sent_to_kafka_p50_ms": round(1000 * quantile(arrivals, 0.5), 1),
             "sent_to_kafka_p99_ms": round(1000 * quantile(arrivals, 0.99), 1),
             "transactions_per_1000_readings": round(
-                (await self._transactions(place) - transactions) / kilo, 3
+                (await self._transactions(operator) - transactions) / kilo, 3
             ),
             "cpu_seconds_per_1000_readings": cpu,
             "cpu_seconds_per_1000_readings_all": round(sum(cpu.values()), 3),
@@ -135,21 +138,23 @@ class Round:
         own = os.times()
         return {
             "service": cpu_seconds(service),
-            **self._grounds.cpu(),
+            **self._stack.cpu(),
             "bench": own.user + own.system,
         }
 
-    async def _transactions(self, place: Place) -> int:
+    async def _transactions(self, operator: Operator) -> int:
         """Return how many ledger transactions anchored the log of a BAL."""
-        settings = load(place.home.path)
-        async with read_ledger(place.home, settings) as opened:
-            return len({each.tx_id async for each in opened.ledger.anchors(place.log)})
+        settings = load(operator.home.path)
+        async with read_ledger(operator.home, settings) as opened:
+            return len({each.tx_id async for each in opened.ledger.anchors(operator.log)})
 
     @contextmanager
-    def _service(self, place: Place, load_: Load, profile: Path | None) -> Iterator["subprocess.Popen[str]"]:
+    def _service(
+        self, operator: Operator, load_: Load, profile: Path | None
+    ) -> Iterator["subprocess.Popen[str]"]:
         environment = {
             **os.environ,
-            "BAL_HOME": str(place.home.path),
+            "BAL_HOME": str(operator.home.path),
             "BAL_WORKERS": str(self._workers),
             "BAL_LANE__BATCH_LEAVES": str(load_.leaves),
             "BAL_LANE__ANCHORS_PER_TRANSACTION": str(load_.anchors),

@@ -13,7 +13,7 @@ _ROWS: Final = (
 _PER_THOUSAND: Final = (
     ("ledger transactions", "transactions_per_1000_readings"),
     ("CPU seconds, all processes", "cpu_seconds_per_1000_readings_all"),
-    ("bytes of tables of the SCD", "database_bytes_per_1000_readings"),
+    ("bytes of tables of the SCD (not with group)", "database_bytes_per_1000_readings"),
     ("bytes of blocks, one peer", "ledger_block_bytes_per_1000_readings"),
     ("bytes of the ledger, three peers and orderers", "ledger_bytes_per_1000_readings"),
 )

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bal.cli.benchmark.grounds import Grounds
 from bal.cli.benchmark.round import Load, Round
+from bal.cli.benchmark.rounds import syncs
+from bal.cli.benchmark.stack import BenchStack
 from bal.cli.benchmark.table import rows
-from bal.cli.benchmark.whole import syncs
 from tests.grid import Grid
 
 pytestmark = pytest.mark.timeout(600)
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.timeout(600)
 async def test_a_round_counts_what_was_certified_and_what_it_took(
     grid: Grid, tmp_path: Path, mark: str
 ) -> None:
-    grounds = Grounds(grid.layout, tmp_path, "", lambda _line: None)
-    place = grounds.place(f"bench-{mark}")
-    measured = Round(grounds, workers=1, seconds=300)
+    stack = BenchStack(grid.layout, tmp_path, "", lambda _line: None)
+    operator = stack.operator(f"bench-{mark}")
+    measured = Round(stack, workers=1, seconds=300)
 
     # Ten leaves a batch, two batches a transaction at most, four at a time in one document.
-    found = await measured.measure(place, Load("small", 10, 1, 40, 2))
+    found = await measured.measure(operator, Load("small", 10, 1, 40, 2))
     assert found["readings"] == 40
     assert 2 <= found["transactions_per_1000_readings"] * 40 / 1000 <= 4
-    assert found["cassandra_sync"] == grounds.sync
+    assert found["cassandra_sync"] == stack.sync
     assert 0 < found["sent_to_kafka_p50_ms"] <= found["sent_to_kafka_p99_ms"]
     assert 0 < found["sent_to_receipt_p50_ms"] <= found["sent_to_kafka_p99_ms"]
     assert 0 < found["ledger_block_bytes_per_1000_readings"] < found["ledger_bytes_per_1000_readings"]
@@ -43,11 +43,11 @@ async def test_a_round_counts_what_was_certified_and_what_it_took(
     assert parts["service"] > 0
 
     # What came before is not counted again, nor sent faster than asked for.
-    paced = await measured.measure(place, Load("paced", 1, 3, 1, 1, rate=20.0, first=1))
+    paced = await measured.measure(operator, Load("paced", 1, 3, 1, 1, rate=20.0, first=1))
     assert paced["transactions_per_1000_readings"] == 1000
     assert paced["certified_readings_per_second"] <= 30
 
     headings, table = rows([found, paced])
     assert headings == ["", "small", "paced"]
     assert ["readings", "40", "3"] in table
-    assert json.dumps([found, dict(syncs(grounds))])
+    assert json.dumps([found, dict(syncs(stack))])

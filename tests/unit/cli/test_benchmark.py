@@ -3,14 +3,20 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bal.cli.benchmark.documents import document, moment
+from bal.cli.benchmark.operator import Operator
 from bal.cli.benchmark.receiving import Receiving
-from bal.cli.benchmark.round import Load, quantile
+from bal.cli.benchmark.round import Load, Round, quantile
+from bal.cli.benchmark.rounds import Rounds
+from bal.cli.benchmark.stack import BenchStack
 from bal.cli.benchmark.table import rows
 from bal.cli.benchmark.usage import bytes_in, cpu_seconds, machine_busy
+from bal.home import Home
 
 _BURN = "sum(range(20_000_000))"
 
@@ -125,3 +131,95 @@ def test_the_table_has_a_column_a_round_and_the_cpu_of_each_part() -> None:
 
 def test_a_load_counts_its_readings() -> None:
     assert Load("x", 4096, 20, 1000).readings == 20_000
+
+
+class Stage(BenchStack):
+    """In the stead of a stack and of measuring on it: writes down what is asked, stores ten bytes a reading."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._sync = "batch"
+        self.told: list[Any] = []
+        self.stored: dict[str, int] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.told.append("up")
+        yield
+        self.told.append("down")
+
+    def operator(self, name: str) -> Operator:
+        return Operator(name, Home(self._home))
+
+    def restart_cassandra(self, sync: str) -> None:
+        self._sync = sync
+        self.told.append(sync)
+
+    @property
+    def sync(self) -> str:
+        return self._sync
+
+    def database_bytes(self, operator: Operator) -> int:
+        assert self.sync == "group", "tables are whole once Cassandra was stopped"
+        return self.stored[operator.name]
+
+
+class Measured(Round):
+    """Each load takes a tenth of a millisecond a reading."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.loads: list[Load] = []
+
+    async def measure(self, operator: Operator, load_: Load, profile: Path | None = None) -> dict[str, Any]:
+        self.loads.append(load_)
+        self._stage.told.append((operator.name.removeprefix("bench-"), load_.name, profile is not None))
+        self._stage.stored[operator.name] = self._stage.stored.get(operator.name, 0) + 10 * load_.readings
+        return {
+            "load": load_.name,
+            "readings": load_.readings,
+            "certified_readings_per_second": 10_000,
+            "cassandra_sync": self._stage.sync,
+            "cpu_seconds_per_1000_readings": {},
+            "cpu_of_others_seconds": 0.0,
+        }
+
+
+async def test_the_rounds_follow_each_other_and_each_has_tables_of_its_own(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    measured = Measured(stage)
+    rounds = Rounds(
+        stage,
+        measured,
+        readings=20_000,
+        single=6,
+        leaves=4096,
+        profile=tmp_path / "profile",
+        tell=lambda _line: None,
+    )
+    found = await rounds.run()
+    assert stage.told == [
+        "up",
+        ("warm", "warming up", False),
+        ("single", "a transaction a reading", False),
+        ("small", "batches of 200", False),
+        ("default", "batches of 4096", True),
+        ("half", "half that load", False),
+        "group",
+        ("warm", "warming up", False),
+        ("default", "batches of 4096", False),
+        "down",
+    ]
+    by_name = {load.name: load for load in measured.loads}
+    assert (by_name["a transaction a reading"].leaves, by_name["a transaction a reading"].anchors) == (1, 1)
+    assert by_name["batches of 200"].leaves == 200
+    assert by_name["half that load"].rate == 5_000
+    assert by_name["half that load"].readings <= 15 * 5_000
+    numbers = [number for load in measured.loads for number in range(load.first, load.first + load.documents)]
+    assert len(numbers) == len(set(numbers)), "no document is sent twice"
+    assert [each["cassandra_sync"] for each in found["rounds"]] == ["batch"] * 4 + ["group"]
+    bytes_told = [each.get("database_bytes_per_1000_readings") for each in found["rounds"]]
+    assert bytes_told == [10_000] * 4 + [None]
+    headings, table = rows(found["rounds"])
+    assert len(headings) == 6
+    assert ["  bytes of tables of the SCD (not with group)", *["10,000"] * 4, "-"] in table

@@ -3,10 +3,10 @@
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bal.cli.benchmark.operator import Operator
 from bal.cli.benchmark.usage import bytes_in, cpu_seconds
 from bal.config import CONFIG_FILE
 from bal.durable import SECRET, write_file
@@ -25,25 +25,7 @@ READER: Final = "bench-reader"
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A BAL of the bench: its home, its source, who sends and who reads."""
-
-    name: str
-    home: Home
-
-    @property
-    def source(self) -> str:
-        """Return the source that sends."""
-        return f"{self.name}-meters"
-
-    @property
-    def log(self) -> str:
-        """Return the log, and the lane, it writes."""
-        return f"{self.name}-1"
-
-
-class Grounds:
+class BenchStack:
     """A stack and the homes connected to it, which are in `folder`."""
 
     def __init__(self, layout: Layout, folder: Path, sync: str, tell: Tell) -> None:
@@ -76,19 +58,21 @@ class Grounds:
         return self._cassandra.sync
 
     # --- guests
-    def place(self, name: str) -> Place:
+    def operator(self, name: str) -> Operator:
         """Admit a BAL everywhere and make its home."""
-        place = Place(name, Home(self._folder / name).create())
+        operator = Operator(name, Home(self._folder / name).create())
         settings = self._stack.admit(Guest(name, "dso", ""))
         own: dict[str, Any] = {
-            "lanes": [place.log],
+            "lanes": [operator.log],
             "outputs": ["kafka"],
             "pki": {"path": str(self._layout.pki)},
             "gateway": {"enabled": False},
             "log": {"level": "error"},
         }
-        write_file(place.home.path / CONFIG_FILE, written({**own, **settings}).encode(), SECRET, replace=True)
-        return place
+        write_file(
+            operator.home.path / CONFIG_FILE, written({**own, **settings}).encode(), SECRET, replace=True
+        )
+        return operator
 
     def broker(self) -> tuple[str, int]:
         """Return where the field broker is."""
@@ -129,7 +113,7 @@ class Grounds:
         kept = [path for path in data.glob("*-orderer/*") if path.name not in {"wal", "snapshots"}]
         return blocks, bytes_in([*data.glob("*-peer/ledgersData"), *kept])
 
-    def database_bytes(self, place: Place) -> int:
+    def database_bytes(self, operator: Operator) -> int:
         """Return the bytes of the tables of a BAL's keyspace; all of them only after `restart_cassandra`."""
         data = self._layout.server("cassandra") / "data" / "data"
-        return bytes_in([data / keyspace_of(place.name)])
+        return bytes_in([data / keyspace_of(operator.name)])
