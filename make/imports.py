@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 def exists(module: str) -> bool:
     """Tell whether a module of ours is there; one of others always counts as there."""
-    if module.split(".", maxsplit=1)[0] not in {"bal", "chaincode"}:
+    if module.split(".", maxsplit=1)[0] not in {"bal", "chaincode", "chaincode_service"}:
         return True
     path = ROOT.joinpath(*module.split("."))
     return (path / "__init__.py").is_file() or path.with_suffix(".py").is_file()
