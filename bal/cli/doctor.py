@@ -69,7 +69,10 @@ async def _checks(home: Home) -> list[Check]:
     except NotFound:
         found.append(Check("home", ok=True, found="nothing stored yet"))
         return found
-    private = [path for path in (home.path, home.keys, home.scd, *_secrets(settings)) if path.exists()]
+    named = dict.fromkeys(
+        (home.path, home.keys, home.scd, *_secrets(settings))
+    )  # one key may serve at several servers
+    private = [path for path in named if path.exists()]
     open_to_others = [path.name for path in private if path.stat().st_mode & 0o077]
     found.append(Check("permissions", not open_to_others, ", ".join(open_to_others) or "for the owner only"))
     found += [check async for check in _inside(home, settings)]
