@@ -15,6 +15,7 @@ class Attempts:
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
         self._made: list[tuple[Attempt, CallFailed]] = []
+        self._decided: CallFailed | None = None
 
     @property
     def left(self) -> float:
@@ -31,6 +32,10 @@ class Attempts:
         attempt = Attempt(link.endpoint.address, organisations, failure.code, failure.message)
         self._made.append((attempt, failure))
 
+    def decide(self, failure: CallFailed) -> None:
+        """Let a failure end the phase: no other call would change what it says."""
+        self._decided = failure
+
     @property
     def all(self) -> tuple[Attempt, ...]:
         """Return what was tried, in order."""
@@ -42,7 +47,12 @@ class Attempts:
         return any(failure.sent and not _refused(failure) for _, failure in self._made)
 
     def telling(self) -> CallFailed:
-        """Return the failure that says most: the first with details of peers, else the first a gateway answered, else the first."""
+        """Return the failure that says most: the one that ended the phase; where none did, the first with details of peers.
+
+        Else the first a gateway answered, else the first.
+        """
+        if self._decided is not None:
+            return self._decided
         failures = [failure for _, failure in self._made]
         if not failures:
             return CallFailed("DEADLINE_EXCEEDED", "no time left for a call", answered=False, sent=False)

@@ -16,6 +16,8 @@ class Status:
     code: int
     """Validation code, as in peer.TxValidationCode."""
     block_number: int
+    gateway: str
+    """Address of the gateway that told."""
 
     @property
     def name(self) -> str:
@@ -67,12 +69,12 @@ class Commit:
         """
         if not self._signed.signature:
             self._signed.signature = await self._session.signing.sign(self._signed.request)
-        code, block_number = await self._session.failover.commit_status(
+        code, block_number, gateway = await self._session.failover.commit_status(
             self._signed,
             self.transaction_id,
             self._session.deadlines.commit_status if seconds is None else seconds,
         )
-        return Status(self.transaction_id, code, block_number)
+        return Status(self.transaction_id, code, block_number, gateway)
 
 
 class SubmittedTransaction(Commit):

@@ -71,6 +71,7 @@ class Failover:
             except CallFailed as failure:
                 attempts.note(link, tuple(request.target_organizations), failure)
                 if failure.code not in _ELSEWHERE:
+                    attempts.decide(failure)
                     break
         raise self._error(EvaluateError, attempts, request.transaction_id)
 
@@ -97,9 +98,11 @@ class Failover:
                 kind = _kind(failure)
                 if kind is not EndorseError:
                     course.worked(link, group)
+                    attempts.decide(failure)
                     raise self._error(kind, attempts, request.transaction_id) from None
                 course.failed(link, group, failure)
                 if failure.code not in _ELSEWHERE:
+                    attempts.decide(failure)
                     break
                 continue
             course.worked(link, group)
@@ -124,19 +127,20 @@ class Failover:
             outcome=Outcome.UNKNOWN if attempts.uncertain else Outcome.NOT_SUBMITTED,
         )
 
-    async def commit_status(self, request: Any, transaction_id: str, seconds: float) -> tuple[int, int]:
-        """Wait until a transaction is in a block; return validation code and block number.
+    async def commit_status(self, request: Any, transaction_id: str, seconds: float) -> tuple[int, int, str]:
+        """Wait until a transaction is in a block; return validation code, block number and the gateway that told.
 
         Raises CommitStatusError.
         """
         attempts = Attempts(seconds)
-        response = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
-        if response is not None and response.result == wire.DUPLICATE_TXID:
+        told = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
+        if told is not None and told[0].result == wire.DUPLICATE_TXID:
             # Submitted twice, an id is in two places: valid where it stands first. A peer that is asked anew
             # answers from its index, which has the first.
-            response = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
-        if response is not None:
-            return int(response.result), int(response.block_number)
+            told = await self._repeat("CommitStatus", request, attempts, _GONE | {"ABORTED"})
+        if told is not None:
+            response, link = told
+            return int(response.result), int(response.block_number), link.endpoint.address
         raise self._error(CommitStatusError, attempts, transaction_id)
 
     def preferred(self) -> list[Link]:
@@ -176,10 +180,10 @@ class Failover:
 
     async def _repeat(
         self, method: str, request: Any, attempts: Attempts, again: Collection[str]
-    ) -> Any | None:
+    ) -> tuple[Any, Link] | None:
         """Call one gateway after the other, with a pause after each time all were tried, until time is up.
 
-        Returns None where none answered, or one answered with a code that is not worth another try.
+        Returns the answer and whose it is, None where none answered, or one answered with a code that is not worth another try.
         """
         pause = _FIRST_PAUSE
         longest = _LONGEST_WAIT if method == "CommitStatus" and len(self._links) > 1 else math.inf
@@ -191,10 +195,11 @@ class Failover:
                     break
                 share = min(attempts.seconds(last=len(self._links) == 1), longest)
                 try:
-                    return await self._call(link, method, request, share)
+                    return await self._call(link, method, request, share), link
                 except CallFailed as failure:
                     attempts.note(link, (), failure)
                     if failure.code not in again:
+                        attempts.decide(failure)
                         return None
             await asyncio.sleep(min(pause * random.uniform(0.5, 1.0), max(attempts.left, 0)))  # noqa: S311 - spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)

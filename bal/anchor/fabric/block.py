@@ -77,6 +77,17 @@ def read_block(raw: bytes, number: int, chaincode: str) -> Block:
         raise altered(number, f"it can't be read ({type(error).__name__})") from None
 
 
+def number_of(raw: bytes, tx_id: str) -> int | None:
+    """Return the number of the block `raw` is, None where it is none that holds a transaction of this id."""
+    try:
+        block = common_pb2.Block.FromString(raw)
+        if any(_channel_header(each)[1].tx_id == tx_id for each in block.data.data):
+            return int(block.header.number)
+    except DecodeError:
+        pass
+    return None
+
+
 def _read(raw: bytes, number: int, chaincode: str) -> Block:
     block = common_pb2.Block.FromString(raw)
     header = block.header
@@ -90,8 +101,7 @@ def _read(raw: bytes, number: int, chaincode: str) -> Block:
     transactions: list[Writes] = []
     config = None
     for flag, envelope in zip(flags, block.data.data, strict=True):
-        payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload)
-        channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+        payload, channel = _channel_header(envelope)
         if channel.type == common_pb2.CONFIG and flag == VALID:
             config = configtx_pb2.ConfigEnvelope.FromString(payload.data).config
         elif channel.type == common_pb2.ENDORSER_TRANSACTION and flag == VALID:
@@ -103,6 +113,11 @@ def _read(raw: bytes, number: int, chaincode: str) -> Block:
         tuple(transactions),
         config,
     )
+
+
+def _channel_header(envelope: bytes) -> tuple[common_pb2.Payload, common_pb2.ChannelHeader]:
+    payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload)
+    return payload, common_pb2.ChannelHeader.FromString(payload.header.channel_header)
 
 
 def _writes(payload: common_pb2.Payload, tx_id: str, chaincode: str) -> Iterator[Writes]:

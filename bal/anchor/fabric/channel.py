@@ -1,6 +1,6 @@
 """What the ledger asks of a Fabric channel: calls of the contract, on all peers or on one, and the blocks."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -15,6 +15,8 @@ class Committed(NamedTuple):
     """What the contract returned."""
     tx_id: str
     block: int
+    told_by: str
+    """Address of the peer whose gateway told of the commit."""
 
 
 class Channel(Protocol):
@@ -39,18 +41,27 @@ class Channel(Protocol):
     def peers(self) -> Sequence[str]:
         """Addresses of the peers, one's own organisation's first."""
 
+    @property
+    def members(self) -> Mapping[str, str]:
+        """Organisation (MSP id) of each of these peers, in the same order."""
+
     async def evaluate(
         self, function: str, args: Sequence[str], peer: str | None = None, *, admin: bool = False
     ) -> bytes:
         """Return what the contract answers on one peer, which may lag a block or two; by default on whichever answers."""
         ...
 
-    async def submit(self, function: str, args: Sequence[str], *, admin: bool = False) -> Committed:
-        """Have a transaction endorsed, ordered and committed. `Stale`, `LedgerOutcomeUnknown`."""
+    async def submit(
+        self, function: str, args: Sequence[str], *, admin: bool = False, organisations: Sequence[str] = ()
+    ) -> Committed:
+        """Have a transaction endorsed, by peers of `organisations` where some are named, ordered and committed.
+
+        `Stale`, `LedgerOutcomeUnknown`.
+        """
         ...
 
-    async def block_of(self, tx_id: str) -> int | None:
-        """Return the number of the block that holds a transaction, None where no peer that answers has it."""
+    async def block_of(self, tx_id: str, peer: str) -> int | None:
+        """Return the number of the block that holds a transaction, None where that peer has none."""
         ...
 
     async def height(self) -> int:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from fabric_protos.common import common_pb2, ledger_pb2
+from fabric_protos.common import ledger_pb2
 
 from bal.anchor.fabric.access import FabricAccess, PeerAccess
+from bal.anchor.fabric.block import number_of
 from bal.anchor.fabric.channel import Committed, Stale
 from bal.core.errors import LedgerOutcomeUnknown, LedgerUnavailable, Misconfigured
 from bal.fabric import (
@@ -49,13 +50,13 @@ class GatewayChannel:
         self.name = access.channel
         self.chaincode = access.chaincode
         self.organisation = access.msp
-        self.peers = [peer.address for peer in access.gateways]
+        self.members = {peer.address: peer.msp for peer in access.gateways}
+        self.peers = list(self.members)
         if not access.gateways:
             message = "no peer of the ledger is named"
             raise Misconfigured(message, subject="fabric.gateways", remedy="name one's own peer there, first")
-        self._msps = {peer.address: peer.msp for peer in access.gateways}
-        members = tuple(dict.fromkeys(peer.msp for peer in access.gateways))
-        endorsers = Endorsers(members, len(members) // 2 + 1) if len(members) > 1 else None
+        known = tuple(dict.fromkeys(self.members.values()))
+        endorsers = Endorsers(known, len(known) // 2 + 1) if len(known) > 1 else None
         deadlines = Deadlines(
             evaluate=min(_EVALUATE_SECONDS, access.endorse_seconds),
             endorse=access.endorse_seconds,
@@ -100,11 +101,13 @@ class GatewayChannel:
         except FabricError as error:
             raise _unavailable(error, peer or "") from error
 
-    async def submit(self, function: str, args: Sequence[str], *, admin: bool = False) -> Committed:
+    async def submit(
+        self, function: str, args: Sequence[str], *, admin: bool = False, organisations: Sequence[str] = ()
+    ) -> Committed:
         """Have a transaction endorsed, ordered and committed."""
         contract = self._contract(self._admin if admin else self._client, self.chaincode)
         try:
-            submitted = await contract.submit_async(function, *args)
+            submitted = await contract.submit_async(function, *args, organisations=organisations)
             status = await submitted.status()
             status.check()
         except MismatchError as error:
@@ -126,27 +129,21 @@ class GatewayChannel:
             if refused is not None:
                 raise refused from None
             raise _unavailable(error) from error
-        except FabricError as error:
+        except (FabricError, ValueError) as error:  # ValueError: a gateway gave what is no transaction
             raise _unavailable(error) from error
-        return Committed(submitted.result, submitted.transaction_id, status.block_number)
+        return Committed(submitted.result, submitted.transaction_id, status.block_number, status.gateway)
 
-    async def block_of(self, tx_id: str) -> int | None:
-        """Return the number of the block that holds a transaction, by the first peer that has it."""
-        away: FabricError | None = None
-        for peer in self.peers:
-            try:
-                raw = await self._evaluate(_QUERIES, "GetBlockByTxID", [self.name, tx_id], peer)
-            except EvaluateError as error:
-                if error.code in _AWAY:
-                    away = away or error
-                continue
-            except FabricError as error:
-                away = away or error
-                continue
-            return int(common_pb2.Block.FromString(raw).header.number)
-        if away is not None:
-            raise _unavailable(away)
-        return None
+    async def block_of(self, tx_id: str, peer: str) -> int | None:
+        """Return the number of the block that holds a transaction, None where that peer has none that does."""
+        try:
+            raw = await self._evaluate(_QUERIES, "GetBlockByTxID", [self.name, tx_id], peer)
+        except EvaluateError as error:
+            if error.code in _AWAY:
+                raise _unavailable(error, peer) from error
+            return None
+        except FabricError as error:
+            raise _unavailable(error, peer) from error
+        return number_of(raw, tx_id)
 
     async def height(self) -> int:
         """Return how many blocks the first peer has."""
@@ -189,7 +186,7 @@ class GatewayChannel:
         address = peer or self.peers[0]
         single = (self._single_admin if admin else self._single)[address]
         return await self._contract(single, chaincode).evaluate(
-            function, *args, organisations=[self._msps[address]]
+            function, *args, organisations=[self.members[address]]
         )
 
     def _contract(self, gateway: Gateway, chaincode: str) -> Contract:

@@ -6,16 +6,21 @@ Memory: what is registered on the channel (logs, sources), and a few pages of an
 import asyncio
 import json
 from collections import OrderedDict
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
+from bal.anchor.fabric.answers import read_object, read_objects, read_records
 from bal.anchor.fabric.block import Block, Writes, altered, read_block
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.membership import Membership
 from bal.anchor.records import of_record
+from bal.core.errors import LedgerUnavailable
 from chaincode.chain import Head, check_anchor
 from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
 from chaincode.state import ANCHORS, anchor_key, head_key, log_key, source_key
+
+T = TypeVar("T")
 
 _LOGS: Final = 16
 """Logs whose page of anchors is kept."""
@@ -130,9 +135,8 @@ class Verification:
         return False
 
     async def _page(self, log: str, seq: int) -> dict[int, dict[str, Any]]:
-        page = {
-            int(each["seq"]): each for each in await self._asked("ListAnchors", log, str(seq), str(MAX_LIST))
-        }
+        listed = await self._asked("ListAnchors", log, str(seq), str(MAX_LIST), read=read_records) or []
+        page = {int(each["seq"]): each for each in listed}
         self._pages[log] = page
         self._pages.move_to_end(log)
         if len(self._pages) > _LOGS:
@@ -144,15 +148,18 @@ class Verification:
         written = {key: record for key, (_, record) in self._written.items()}
         found: dict[str, Any] = dict.fromkeys(key for key in written if key.startswith(log_key("")))
         after = ""
-        while page := await self._asked("ListLogs", after, str(MAX_LIST)):
+        while page := await self._listed("ListLogs", after, str(MAX_LIST)):
             for each in page:
-                found[log_key(str(each["log"]))] = each
-            after = str(page[-1]["log"])
+                log = str(each.get("log"))
+                if log <= after:
+                    raise altered(self._next - 1, "the peer lists logs over and over")
+                found[log_key(log)] = each
+                after = log
         for log in [str(each["log"]) for key, each in found.items() if each and key.startswith(log_key(""))]:
             head = await self._one("GetHead", log)
             found[head_key(log)] = head
             end = int(written.get(head_key(log), {"next": 0})["next"])
-            for each in await self._asked("ListAnchors", log, str(end), "1"):
+            for each in await self._listed("ListAnchors", log, str(end), "1"):
                 found[anchor_key(log, end)] = each
         for key, record in written.items():
             if key.startswith(source_key("")):
@@ -160,14 +167,17 @@ class Verification:
         return {key: each for key, each in found.items() if written.get(key) != each}
 
     async def _one(self, function: str, name: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads(await self._channel.evaluate(function, [name], self._peer))
-        except ContractError:
-            return None
-        return found
+        return await self._asked(function, name, read=read_object)
 
-    async def _asked(self, function: str, *args: str) -> list[dict[str, Any]]:
+    async def _listed(self, function: str, *args: str) -> list[dict[str, Any]]:
+        return await self._asked(function, *args, read=read_objects) or []
+
+    async def _asked(self, function: str, *args: str, read: Callable[[bytes], T]) -> T | None:
         try:
-            return list(json.loads(await self._channel.evaluate(function, args, self._peer)))
+            raw = await self._channel.evaluate(function, args, self._peer)
         except ContractError:  # the peer knows no such log
-            return []
+            return None
+        try:
+            return read(raw)
+        except LedgerUnavailable as error:
+            raise altered(self._next - 1, error.what) from None

@@ -72,6 +72,10 @@ class Peer:
     """Takes no further blocks while set."""
     lies: dict[str, bytes] = field(default_factory=dict)
     """Answers of single functions, in the stead of the contract's."""
+    asked: int = 0
+    """Questions it was asked."""
+    blocks_of: dict[str, int] = field(default_factory=dict)
+    """Blocks of single transactions, in the stead of where they are."""
 
 
 class Network:
@@ -83,6 +87,7 @@ class Network:
         self.order: list[tuple[bytes, list[Transaction]]] = []
         self.endorsers_needed = 2
         self.lose_outcomes = 0
+        self.orderers_away = False
         self._truth = WorldState()
         self._where: dict[str, int] = {}
         self._previous = b""
@@ -179,13 +184,18 @@ class FakeChannel:
 
     @property
     def peers(self) -> list[str]:
-        return [peer.address for peer in self._peers]
+        return [*self.members]
+
+    @property
+    def members(self) -> dict[str, str]:
+        return {peer.address: peer.msp for peer in self._peers}
 
     async def evaluate(
         self, function: str, args: Sequence[str], peer: str | None = None, *, admin: bool = False
     ) -> bytes:
         await asyncio.sleep(0)
         for each in self._peers:
+            each.asked += peer == each.address
             if not each.silent and peer in {None, each.address}:
                 if function in each.lies:
                     return each.lies[function]
@@ -194,10 +204,13 @@ class FakeChannel:
                 ]
         raise LedgerUnavailable("no peer answers", subject=peer or "")
 
-    async def submit(self, function: str, args: Sequence[str], *, admin: bool = False) -> Committed:
+    async def submit(
+        self, function: str, args: Sequence[str], *, admin: bool = False, organisations: Sequence[str] = ()
+    ) -> Committed:
         self.submissions += 1
         who = self._who(admin=admin)
-        awake = [peer for peer in self._peers if not peer.silent]
+        up = [peer for peer in self._peers if not peer.silent]
+        awake = [peer for peer in up if not organisations or peer.msp in organisations]
         if len(awake) < self.network.endorsers_needed:
             raise LedgerUnavailable("no two peers endorse")
         tx_id = sha256(os.urandom(24)).hexdigest()
@@ -207,20 +220,27 @@ class FakeChannel:
         if any(each != done[0] for each in done):
             raise Stale("ProposalResponsePayloads do not match")
         await asyncio.sleep(0)
+        if self.network.orderers_away:
+            raise LedgerUnavailable("no orderer takes it")
         number = self.network.commit(done[0][0], [peer.msp for peer in chosen])
         if self.network.lose_outcomes:
             self.network.lose_outcomes -= 1
             raise LedgerOutcomeUnknown("the answer was lost")
         if number is None:
             raise Stale("MVCC_READ_CONFLICT")
-        return Committed(done[0][1], tx_id, number)
+        told_by = next(peer.address for peer in up if len(peer.blocks) > number)
+        return Committed(done[0][1], tx_id, number, told_by)
 
     def _who(self, *, admin: bool) -> Identity:
         roles = self._identity.roles if admin else self._identity.roles - {"admin"}
         return Identity(self.organisation, roles)
 
-    async def block_of(self, tx_id: str) -> int | None:
-        return self.network.where(tx_id)
+    async def block_of(self, tx_id: str, peer: str) -> int | None:
+        (asked,) = (each for each in self._peers if each.address == peer)
+        if asked.silent:
+            raise LedgerUnavailable("no answer", subject=peer)
+        number = asked.blocks_of.get(tx_id, self.network.where(tx_id))
+        return number if number is not None and number < len(asked.blocks) else None
 
     async def height(self) -> int:
         return len(self._peers[0].blocks)

@@ -16,47 +16,9 @@ from bal.fabric import ErrorDetail, EvaluateError
 from bal.lane.anchoring import Anchoring
 from bal.lane.settings import LaneSettings
 from chaincode.errors import ContractError
-from tests.unit.anchor.embedded.home import SteppingClock, begin_with, chain
+from tests.unit.anchor.embedded.home import SteppingClock, chain
+from tests.unit.anchor.fabric.conftest import DSO, MARKET, REGULATOR, Clock
 from tests.unit.anchor.fabric.network import Network
-
-DSO, MARKET, REGULATOR = range(3)
-
-
-class Clock(SteppingClock):
-    """Goes on only while somebody sleeps; then the peers that are behind may catch up."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-        self.wakes: dict[int, float] = {}
-        """When a peer that is behind catches up."""
-
-    def monotonic(self) -> float:
-        return self.time / 1e6
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += int(seconds * 1e6)
-        for peer, at in self.wakes.items():
-            if self.monotonic() >= at:
-                self.network.peers[peer].behind = False
-        self.network.catch_up()
-
-
-@pytest.fixture
-def network() -> Network:
-    return Network()
-
-
-@pytest.fixture
-def clock(network: Network) -> Clock:
-    return Clock(network)
-
-
-@pytest.fixture
-async def ledger(network: Network, clock: Clock) -> FabricLedger:
-    made = FabricLedger(network.channel("DsoMSP"), clock)
-    await begin_with(made)
-    return made
 
 
 def submissions(ledger: FabricLedger) -> int:
@@ -80,12 +42,27 @@ async def test_one_that_stays_behind_is_no_refusal(
     network: Network, clock: Clock, ledger: FabricLedger
 ) -> None:
     anchors = chain(2)
-    network.peers[MARKET].behind = True
+    network.peers[MARKET].behind = network.peers[REGULATOR].behind = True
     await ledger.anchor(anchors[:1])
     begun = clock.monotonic()
     with pytest.raises(LedgerUnavailable):
         await ledger.anchor(anchors[1:])
     assert 30 <= clock.monotonic() - begun < 40
+
+
+@pytest.mark.parametrize("late", [DSO, MARKET])
+async def test_where_one_stays_behind_the_others_are_named_to_endorse(
+    network: Network, clock: Clock, ledger: FabricLedger, late: int
+) -> None:
+    """One's own too: a gateway asks its own organisation's peer first."""
+    anchors = chain(4)
+    network.peers[late].behind = True
+    lane = Anchoring(ledger, clock, LaneSettings())
+    done = [(await lane.commit([anchor]))[0] for anchor in anchors]
+    assert [each.anchor for each in done] == anchors
+    assert await ledger.head("bal-1") == done[-1]
+    assert [await ledger.find("bal-1", seq) for seq in range(5)] == [*done, None]
+    assert clock.monotonic() - SteppingClock().monotonic() < 5
 
 
 async def test_a_gap_is_refused_while_a_peer_is_silent_but_not_at_once(
@@ -168,12 +145,12 @@ async def test_without_two_peers_nothing_is_submitted_and_reading_goes_on(
     network: Network, ledger: FabricLedger
 ) -> None:
     done = await ledger.anchor(chain(1))
-    network.peers[DSO].silent = network.peers[MARKET].silent = True
+    network.peers[REGULATOR].silent = network.peers[MARKET].silent = True
     assert await ledger.head("bal-1") == done[0]
     blocks = len(network.order)
     with pytest.raises(LedgerUnavailable):
         await ledger.anchor(chain(2)[1:])
-    network.peers[REGULATOR].silent = True
+    network.peers[DSO].silent = True
     for work in (ledger.head("bal-1"), ledger.find("bal-1", 0), ledger.suspended("dso-a"), ledger.logs()):
         with pytest.raises(LedgerUnavailable):
             await work

@@ -1,0 +1,99 @@
+"""What a peer may answer. Another organisation's peer can answer anything: what the contract never says is no answer."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from bal.anchor.records import of_record
+from bal.core.errors import LedgerUnavailable
+from chaincode.chain import Head
+from chaincode.errors import ContractError
+from chaincode.names import check_name
+
+_TEXTS: Final = ("tx_id", "time", "organisation")
+
+T = TypeVar("T")
+
+
+def read_head(raw: bytes) -> Head:
+    """Return what GetHead answered. `LedgerUnavailable`, as all here, where it is nothing of the kind."""
+    return _read(raw, Head.from_json)
+
+
+def read_record(raw: bytes) -> dict[str, Any]:
+    """Return what GetAnchor answered: the record of an anchor."""
+    return _read(raw, _record)
+
+
+def read_records(raw: bytes) -> list[dict[str, Any]]:
+    """Return what ListAnchors or Anchor answered: records of anchors."""
+    return _read(raw, lambda found: [_record(each) for each in _list(found)])
+
+
+def read_source(raw: bytes) -> dict[str, Any]:
+    """Return what GetSource answered: `organisation`, `rules` and `suspended_by` of a registration are there."""
+    return _read(raw, _source)
+
+
+def read_logs(raw: bytes, after: str) -> list[tuple[str, str]]:
+    """Return what ListLogs answered: names, each further than the one before and than `after`, and whose logs they are."""
+    return _read(raw, lambda found: _logs(_list(found), after))
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Return a record of the contract, whichever."""
+    return _read(raw, _object)
+
+
+def read_objects(raw: bytes) -> list[dict[str, Any]]:
+    """Return records of the contract, whichever."""
+    return _read(raw, lambda found: [_object(each) for each in _list(found)])
+
+
+def _read(raw: bytes, of: Callable[[Any], T]) -> T:
+    try:
+        return of(json.loads(raw))
+    except (ContractError, KeyError, TypeError, ValueError, RecursionError):
+        message = "a peer answered what the contract never does"
+        raise LedgerUnavailable(
+            message, subject="certification", remedy="compare the peers with `bal audit`"
+        ) from None
+
+
+def _record(found: Any) -> dict[str, Any]:
+    members: dict[str, Any] = _object(found)
+    of_record(members, "", "", 0)
+    if not all(type(each) is str for each in (*(members[name] for name in _TEXTS), *members["suspended"])):
+        raise TypeError
+    return members
+
+
+def _source(found: Any) -> dict[str, Any]:
+    members = _object(found)
+    if type(members["organisation"]) is not str or type(members["rules"]) is not str:
+        raise TypeError
+    _object(members["suspended_by"])
+    return members
+
+
+def _logs(found: list[Any], after: str) -> list[tuple[str, str]]:
+    logs = []
+    for each in found:
+        name, owner = check_name(each["log"], "log"), each["organisation"]
+        if type(owner) is not str or name <= after:
+            raise ValueError
+        logs.append((name, owner))
+        after = name
+    return logs
+
+
+def _object(found: Any) -> dict[str, Any]:
+    if type(found) is not dict:
+        raise TypeError
+    return found
+
+
+def _list(found: Any) -> list[Any]:
+    if type(found) is not list:
+        raise TypeError
+    return found
