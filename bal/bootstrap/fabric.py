@@ -49,6 +49,13 @@ def fabric_access(settings: FabricSettings, peers: tuple[str, ...] = ()) -> Fabr
         if not value:
             message = "this setting is missing, and the ledger is Fabric"
             raise Misconfigured(message, subject=f"fabric.{name}", remedy="set it in bal.toml")
+    if chosen[0].msp != settings.msp:
+        message = f"the peer named first belongs to {chosen[0].msp} and the identity to {settings.msp}"
+        raise Misconfigured(
+            message,
+            subject=chosen[0].address,
+            remedy="name a peer of one's own organisation first: it is believed",
+        )
     assert settings.certificate is not None
     assert settings.key is not None
     return FabricAccess(

@@ -64,7 +64,7 @@ class GatewayError(FabricError):
     """A gateway answered with an error, or none answered.
 
     `code` is the name of the gRPC status ("ABORTED"), `details` what single peers or orderers said, `attempts` every call that was tried when there are several gateways
-    or ways to endorse; the message is that of the one that says most.
+    or ways to endorse; the message is that of the one that ended the phase, else of the one that says most.
     """
 
     def __init__(

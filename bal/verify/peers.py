@@ -1,17 +1,17 @@
 """Peers against one another: where each says that every log ends, asked of it itself.
 
-A peer may be a few blocks behind for a moment; one that stays behind, or holds another anchor, is a finding. So is one
-that gives no answer: it was not compared.
+A peer may be a few blocks behind for a moment; one that stays behind, or holds another anchor, or names a head that it
+has no anchor for, is a finding. So is one that gives no answer that makes sense: it was not compared.
 """
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bal.core.errors import LedgerError
 from bal.ports import Clock
 from bal.verify.report import AuditReport
-from chaincode.anchor import Anchor
+from chaincode.anchor import GENESIS, Anchor
 from chaincode.chain import Head
 
 PATIENCE_SECONDS: Final = 15.0
@@ -60,6 +60,12 @@ async def compare_peers(
             answering.pop(silent.address)
 
 
+class _End(NamedTuple):
+    head: Head
+    shown: bool
+    """The peer has the anchor too that its head names."""
+
+
 class _SilentPeer(Exception):
     def __init__(self, address: str) -> None:
         super().__init__(address)
@@ -69,15 +75,33 @@ class _SilentPeer(Exception):
 async def _compare(
     ledger: LedgerPeers, peers: list[str], log: str, report: AuditReport, clock: Clock, until: float
 ) -> None:
-    first = dict(zip(peers, await asyncio.gather(*(_head(ledger, peer, log) for peer in peers)), strict=True))
-    goal = max((head.next for head in first.values()), default=0)
+    """Compare where each of `peers` ends a log; what one can't show an anchor for is its own fault and no goal."""
+    ends = dict(zip(peers, await asyncio.gather(*(_end(ledger, peer, log) for peer in peers)), strict=True))
+    goal = max((end.head.next for end in ends.values() if end.shown), default=0)
     for peer in peers:
-        head = first[peer]
-        while head.next < goal and clock.monotonic() < until:
+        while ends[peer].shown and ends[peer].head.next < goal and clock.monotonic() < until:
             await clock.sleep(_PAUSE)
-            head = await _head(ledger, peer, log)
-        if head.next < goal or not await _same(ledger, peers, peer, log, goal):
+            ends[peer] = await _end(ledger, peer, log)
+    shown = [peer for peer in peers if ends[peer].shown]
+    for peer in peers:
+        if (
+            peer not in shown
+            or ends[peer].head.next < goal
+            or not await _same(ledger, shown, peer, log, goal)
+        ):
             report.add("peer_differs", peer)
+
+
+async def _end(ledger: LedgerPeers, peer: str, log: str) -> _End:
+    """Return where a peer says that a log ends."""
+    try:
+        head = await ledger.head_at(peer, log)
+    except LedgerError:
+        raise _SilentPeer(peer) from None
+    if not head.next:
+        return _End(head, shown=head.hash == GENESIS)
+    last = await _anchor(ledger, peer, log, head.next - 1)
+    return _End(head, shown=last is not None and last.seq == head.next - 1 and last.hash == head.hash)
 
 
 async def _same(ledger: LedgerPeers, peers: list[str], peer: str, log: str, end: int) -> bool:
@@ -97,13 +121,6 @@ async def _logs(ledger: LedgerPeers, peer: str) -> list[str] | None:
         return await ledger.logs_at(peer)
     except LedgerError:
         return None
-
-
-async def _head(ledger: LedgerPeers, peer: str, log: str) -> Head:
-    try:
-        return await ledger.head_at(peer, log)
-    except LedgerError:
-        raise _SilentPeer(peer) from None
 
 
 async def _anchor(ledger: LedgerPeers, peer: str, log: str, seq: int) -> Anchor | None:

@@ -331,3 +331,32 @@ async def test_a_way_whose_contract_refused_is_a_way_that_works(
         await contract.submit("put")
     await contract.submit("put")
     assert endorsements(peers[0])[-2:] == [(), ()]
+
+
+async def test_an_error_is_made_of_the_failure_that_ended_the_phase(
+    connect: Connect, peers: list[FakeGateway]
+) -> None:
+    """Not of a dead peer's words that came before it: the contract's refusal would be lost in them."""
+    refused = 'chaincode response 500, {"code":"fork"}'
+    peers[0].answers["Endorse"] = [dead("DsoMSP"), refuse("ABORTED", "failed", ("p:2", "MarketMSP", refused))]
+    peers[0].answers["Evaluate"] = [refuse("UNAVAILABLE", "failed", ("p:1", "DsoMSP", DEAD))]
+    peers[1].answers["Evaluate"] = [refuse("UNKNOWN", refused)]
+    contract = connect(*peers, endorsers=TWO_OF_THREE).network("c").contract("basic")
+    with pytest.raises(fabric.ContractError) as endorsing:
+        await contract.submit("put")
+    assert [(each.msp_id, each.message) for each in endorsing.value.details] == [("MarketMSP", refused)]
+    assert [attempt.message for attempt in endorsing.value.attempts] == [
+        "failed to endorse transaction",
+        "failed",
+    ]
+    with pytest.raises(fabric.EvaluateError) as evaluating:
+        await contract.evaluate("get")
+    assert (evaluating.value.code, evaluating.value.message) == ("UNKNOWN", refused)
+    assert evaluating.value.details == ()
+
+
+async def test_a_status_says_which_gateway_told_it(connect: Connect, peers: list[FakeGateway]) -> None:
+    submitted = await connect(*peers[:2]).network("c").contract("basic").submit_async("put")
+    assert (await submitted.status()).gateway == peers[0].address
+    await peers[0].stop()
+    assert (await submitted.status()).gateway == peers[1].address

@@ -24,12 +24,16 @@ class Peers:
         self.held: dict[str, dict[str, list[Anchor]]] = {peer: {"bal-1": LINE} for peer in self.peers}
         self.late: dict[str, int] = {}
         self.silent: set[str] = set()
+        self.heads: dict[str, Head] = {}
+        """What a peer says of its heads, whatever it holds."""
 
     async def logs_at(self, peer: str) -> list[str]:
         return list(self._of(peer))
 
     async def head_at(self, peer: str, log: str) -> Head:
         held = self._of(peer).get(log, [])
+        if peer in self.heads:
+            return self.heads[peer]
         if self.late.get(peer, 0) > 0:
             self.late[peer] -= 1
             held = held[:3]
@@ -84,6 +88,24 @@ async def test_the_own_one_may_be_the_one_behind() -> None:
     peers = Peers()
     peers.held["a:1"] = {"bal-1": LINE[:2]}
     assert await findings(peers) == {Finding("peer_differs", "a:1")}
+
+
+@pytest.mark.parametrize("peer", Peers.peers)
+@pytest.mark.parametrize(
+    "head", [Head("bal-1", 6, "ab" * 32), Head("bal-1", 9, "ab" * 32), Head("bal-1", 9, LINE[5].hash)]
+)
+async def test_a_head_without_its_anchor_is_the_finding_and_not_the_others(peer: str, head: Head) -> None:
+    peers = Peers()
+    peers.heads[peer] = head
+    assert await findings(peers) == {Finding("peer_differs", peer)}
+
+
+@pytest.mark.parametrize("head", [Head("bal-1", 0, "ab" * 32), Head("bal-1", 0, LINE[5].hash)])
+async def test_the_head_of_an_empty_log_is_the_first_one(head: Head) -> None:
+    peers = Peers()
+    peers.held = {peer: {"bal-1": []} for peer in peers.peers}
+    peers.heads["b:1"] = head
+    assert await findings(peers) == {Finding("peer_differs", "b:1")}
 
 
 async def test_a_log_that_one_does_not_know_is_a_finding() -> None:

@@ -231,3 +231,16 @@ def test_settings_name_what_is_missing() -> None:
     with pytest.raises(Misconfigured) as error:
         fabric_access(whole, ("b:1",))
     assert error.value.subject == "b:1"
+
+
+def test_the_peer_named_first_must_be_ones_own() -> None:
+    """It is the one that is believed, whatever the order on a command line."""
+    gateways = [{"address": f"{msp}:1", "msp": msp, "ca": "ca.pem"} for msp in ("RegulatorMSP", "DsoMSP")]
+    settings = FabricSettings.model_validate(
+        {"gateways": gateways, "msp": "RegulatorMSP", "certificate": "c.pem", "key": "k.pem"}
+    )
+    assert [peer.msp for peer in fabric_access(settings).gateways] == ["RegulatorMSP", "DsoMSP"]
+    for peers in (("DsoMSP:1", "RegulatorMSP:1"), ("DsoMSP:1",)):
+        with pytest.raises(Misconfigured) as error:
+            fabric_access(settings, peers)
+        assert error.value.subject == "DsoMSP:1"
