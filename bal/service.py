@@ -28,6 +28,8 @@ _MOVING_SECONDS = 30.0
 """How long the change of a lane waits for the old one; its source's messages wait too."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_SOURCES_AT_A_TIME = 16
+"""Sources looked up on the ledger at a time when the service starts."""
 _ERASING_SECONDS = 1.0
 """Pause between attempts at erasures that could not be carried out at once."""
 
@@ -78,9 +80,7 @@ class Service:
     async def start(self) -> None:
         """Take up what was left, then take new work."""
         await self.pipeline.start()
-        for source in self.registry.all().values():
-            await self._put_on_ledger(source)
-            await self._hold_suspension(source)
+        await self._hold_sources()
         await self._erasing.finish()
         self._beside(self._apply_grants())
         self._beside(self._granting.keep())
@@ -288,12 +288,30 @@ class Service:
         standing = await self.ledger.suspended(name)  # by another organisation perhaps
         return await self.register_source(source.model_copy(update={"suspended": standing}))
 
-    async def _hold_suspension(self, source: Source) -> None:
-        """Let a registration say what the ledger does, whatever a crash or somebody else left between them."""
-        suspended = await self.ledger.suspended(source.name)
-        if suspended != source.suspended:
-            _log.warning("suspension taken from the ledger", source=source.name, suspended=suspended)
-            await self._record(source.model_copy(update={"suspended": suspended}), self._clock.now())
+    async def _hold_sources(self) -> None:
+        """Have every source on the ledger, and let its registration say what the ledger does of its suspension.
+
+        Whatever a crash or somebody else left between them. What stands there is only read: a service starts while
+        nothing can be committed.
+        """
+        gate = asyncio.Semaphore(_SOURCES_AT_A_TIME)
+
+        async def is_suspended(source: Source) -> bool:
+            async with gate:
+                await self._put_on_ledger(source)
+                return await self.ledger.suspended(source.name)
+
+        sources = [*self.registry.all().values()]
+        asking = [asyncio.create_task(is_suspended(source)) for source in sources]
+        try:
+            answers = await asyncio.gather(*asking)
+        finally:
+            for each in asking:
+                each.cancel()
+        for source, suspended in zip(sources, answers, strict=True):
+            if suspended != source.suspended:
+                _log.warning("suspension taken from the ledger", source=source.name, suspended=suspended)
+                await self._record(source.model_copy(update={"suspended": suspended}), self._clock.now())
 
     async def erase(self, address: Address, who: str, why: str) -> Address:
         """Erase a reading; return the address of the anchored note that says so."""
