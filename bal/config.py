@@ -181,7 +181,9 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    lanes: tuple[str, ...] = Field(("bal-1",), min_length=1, description="Lanes this worker runs.")
+    lanes: tuple[str, ...] = Field(
+        ("bal-1",), min_length=1, description="Lanes this worker runs; in an auditor's home, those he audits."
+    )
     workers: int = Field(
         1, ge=0, le=64, description="Processes that parse and hash beside the service; 0 does it within."
     )

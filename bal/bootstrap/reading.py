@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bal.bootstrap.adapters import existing, open_store, read_ledger
 from bal.bootstrap.fabric import open_fabric
@@ -11,6 +12,7 @@ from bal.core.errors import LedgerAltered, Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.home import Home
 from bal.keys import Keys
+from bal.lane.succession import is_of
 from bal.ports import Store
 from bal.reader import Reader
 from bal.store.sqlite import SqliteQuarantine
@@ -21,6 +23,9 @@ from bal.verify.heads import Heads
 from bal.verify.peers import compare_peers
 from bal.verify.report import AuditReport
 from bal.verify.verifier import Verdict, verify, verify_on_ledger
+
+if TYPE_CHECKING:
+    from bal.anchor.fabric.ledger import FabricLedger
 
 
 @asynccontextmanager
@@ -86,23 +91,26 @@ def _head(text: str) -> tuple[str, str]:
     return log, digest.lower()
 
 
-async def audit_home(home: Home, since: Heads | None, peers: Sequence[str] = ()) -> AuditReport:
+async def audit_home(
+    home: Home, since: Heads | None, peers: Sequence[str] = (), owner: str = ""
+) -> AuditReport:
     """Audit a home beside whoever writes it, also against the heads an earlier audit saw; no key of it is needed.
 
     On Fabric anchors and blocks are those of one's own peer, the first of `peers` (host:port; none: of the settings),
-    and what all of them say is compared.
+    and what all of them say is compared. With `owner` (MSP id) every log of that organisation must be in the database.
     """
     settings = load(home.path)
     existing(home, settings)
-    if peers and settings.ledger != "fabric":
-        message = "peers are compared where the ledger is Fabric, and this home's is not"
-        raise Malformed(
-            message, subject="--peer", remedy="leave it out, or set ledger and fabric in bal.toml"
-        )
+    for option, given in (("--peer", peers), ("--owner", owner)):
+        if given and settings.ledger != "fabric":
+            message = "there are peers and organisations where the ledger is Fabric, and this home's is not"
+            raise Malformed(
+                message, subject=option, remedy="leave it out, or set ledger and fabric in bal.toml"
+            )
     try:
         async with open_store(home, settings, read_only=True) as database:
             if settings.ledger == "fabric":
-                return await _audit_on_fabric(database.store, settings, since, tuple(peers))
+                return await _audit_on_fabric(database.store, settings, since, tuple(peers), owner)
             async with read_ledger(home, settings) as opened:
                 return await audit(database.store, opened.ledger, since=since)
     except LedgerAltered as error:  # so that it cannot even be opened
@@ -110,10 +118,25 @@ async def audit_home(home: Home, since: Heads | None, peers: Sequence[str] = ())
 
 
 async def _audit_on_fabric(
-    store: Store, settings: Settings, since: Heads | None, peers: tuple[str, ...]
+    store: Store, settings: Settings, since: Heads | None, peers: tuple[str, ...], owner: str
 ) -> AuditReport:
     async with open_fabric(settings.fabric, peers, own=True) as ledger:
         sources = {source.name for source in await store.sources()}
-        report = await audit(store, ledger, since=since, logs=await ledger.logs_with(sources))
+        logs = [*await ledger.logs_with(sources), *await _logs_to_find(ledger, settings, owner)]
+        report = await audit(store, ledger, since=since, logs=logs)
         await compare_peers(ledger, report, SystemClock())
     return report
+
+
+async def _logs_to_find(ledger: "FabricLedger", settings: Settings, owner: str) -> list[str]:
+    """Return the logs a database must know whatever sources it names: of the home's lanes, of an organisation named.
+
+    A lane of the default name is this home's only where the log is its own organisation's.
+    """
+    told = "lanes" in settings.model_fields_set
+    return [
+        log
+        for log, msp in await ledger.all_logs()
+        if msp == owner
+        or ((told or msp == settings.fabric.msp) and any(is_of(lane, log) for lane in settings.lanes))
+    ]

@@ -26,6 +26,10 @@ def audit(
         list[str] | None,
         typer.Option(help="Peers to compare, host:port, one's own first; else all of the settings."),
     ] = None,
+    owner: Annotated[
+        str,
+        typer.Option(metavar="MSP", help="Organisation on Fabric whose logs must all be in this database."),
+    ] = "",
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +42,7 @@ def audit(
     except Invalid as error:  # not the audit's "no"
         message = "these are no heads of an earlier audit"
         raise Malformed(message, subject="--since", remedy=error.what) from None
-    report = asyncio.run(audit_home(home_at(home), before, peer or ()))
+    report = asyncio.run(audit_home(home_at(home), before, peer or (), owner))
     if heads is not None:
         heads.write_text(heads_text(report.heads), encoding="utf-8")
     if as_json:

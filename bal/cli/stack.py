@@ -217,9 +217,10 @@ def disconnect(
 def write_connected(stack: "Stack", guest: "Guest", home: "Home") -> Path:
     """Admit a guest at every server of a stack and write what it got into the `bal.toml` of its home; return that."""
     settings = stack.admit(guest)
+    # On one ledger no two BALs may call a log the same; an auditor is told which he has to find.
+    settings = {"lanes": [f"{(guest.audits or guest.name)[:40]}-1"], **settings}
     if not guest.audits:
-        # On one ledger no two BALs may call a log the same.
-        own = {"lanes": [f"{guest.name[:40]}-1"], "outputs": ["kafka"] if "kafka" in settings else ["jsonl"]}
+        own = {"outputs": ["kafka"] if "kafka" in settings else ["jsonl"]}
         settings = {**own, "pki": {"path": str(stack.layout.pki)}, **settings}
     return _write_settings(home.create().path, settings)
 

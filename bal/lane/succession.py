@@ -26,6 +26,12 @@ def numbered(lane: str, number: int) -> str:
     return lane[: _NAME_CHARACTERS - len(end)] + end
 
 
+def is_of(lane: str, log: str) -> bool:
+    """Tell whether a log is named as those of a lane are: its first one, or one that followed."""
+    number = log.rpartition("-")[2]
+    return log == lane or (number.isdecimal() and int(number) > 1 and log == numbered(lane, int(number)))
+
+
 class Succession:
     """Opens the log of a lane; carries what a closed one has left into it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,10 @@ async def test_sources_that_are_registered_are_taken_from_at_once_and_nothing_is
     blocks = len(network.order)
     assert blocks == 1 + 2 + 2 * len(SOURCES) + 1  # the first one, lanes, sources and their rules, an anchor
     network.orderers_away = True
-    submissions = office.ledger._channel.submissions
+    channel: Any = office.ledger._channel
+    submissions = channel.submissions
     async with office.open(*SOURCES) as service:
-        assert office.ledger._channel.submissions == submissions  # type: ignore[attr-defined]
+        assert channel.submissions == submissions
         receipt = await service.submit(message("2@1", source="dso-b"))
         assert receipt.accepted == 1
         waiting = asyncio.create_task(service.ingest(message("3@2", source="dso-c")))
