@@ -20,6 +20,7 @@ from bal.lane.ticket import Ticket
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
 from bal.ports import Clock, Delivery, Inbox, Ledger, Quarantine, Store
+from bal.registering import put, standing
 
 _log = structlog.get_logger()
 _DAY = 86_400_000_000
@@ -28,8 +29,6 @@ _MOVING_SECONDS = 30.0
 """How long the change of a lane waits for the old one; its source's messages wait too."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
-_SOURCES_AT_A_TIME = 16
-"""Sources looked up on the ledger at a time when the service starts."""
 _ERASING_SECONDS = 1.0
 """Pause between attempts at erasures that could not be carried out at once."""
 
@@ -240,7 +239,7 @@ class Service:
 
     async def _record(self, source: Source, now: int) -> Source:
         source = source.model_copy(update={"recorded_at": now, "organisation": self.ledger.organisation})
-        await self._put_on_ledger(source)
+        await put(self.ledger, source)
         await self.store.record_source(source)
         self.registry.replace([*(s for s in self.registry.all().values() if s.name != source.name), source])
         await self._granting.apply()
@@ -277,10 +276,6 @@ class Service:
     async def _patience(self) -> None:
         await self._clock.sleep(_MOVING_SECONDS)
 
-    async def _put_on_ledger(self, source: Source) -> None:
-        await self.ledger.register_source(source.name)
-        await self.ledger.set_rules(source.name, source.rules.digest())
-
     async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:
         """Suspend a source or lift its suspension, on the ledger first."""
         source = self.registry.get(name)
@@ -291,24 +286,9 @@ class Service:
     async def _hold_sources(self) -> None:
         """Have every source on the ledger, and let its registration say what the ledger does of its suspension.
 
-        Whatever a crash or somebody else left between them. What stands there is only read: a service starts while
-        nothing can be committed.
+        Whatever a crash or somebody else left between them.
         """
-        gate = asyncio.Semaphore(_SOURCES_AT_A_TIME)
-
-        async def is_suspended(source: Source) -> bool:
-            async with gate:
-                await self._put_on_ledger(source)
-                return await self.ledger.suspended(source.name)
-
-        sources = [*self.registry.all().values()]
-        asking = [asyncio.create_task(is_suspended(source)) for source in sources]
-        try:
-            answers = await asyncio.gather(*asking)
-        finally:
-            for each in asking:
-                each.cancel()
-        for source, suspended in zip(sources, answers, strict=True):
+        for source, suspended in await standing(self.ledger, [*self.registry.all().values()]):
             if suspended != source.suspended:
                 _log.warning("suspension taken from the ledger", source=source.name, suspended=suspended)
                 await self._record(source.model_copy(update={"suspended": suspended}), self._clock.now())
