@@ -6,6 +6,8 @@ while k commits, and a stage that stands still holds back those before it, up to
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -86,6 +88,7 @@ class LaneWorker:
         self._to_anchor: asyncio.Queue[ToAnchor] = asyncio.Queue()
         self._to_publish: asyncio.Queue[ToPublish] = asyncio.Queue()
         self._loops: list[Task] = []
+        self._keeping: Task | None = None
         self._writing: asyncio.Future[None] | None = None
 
     def _line_up(self, ticket: Ticket) -> None:
@@ -98,8 +101,20 @@ class LaneWorker:
         A lane whose log is closed goes on in a new one. Raises `LedgerAltered` when the ledger lacks what it had
         confirmed or holds something else, `LaneLost` when it is ahead of the store or another worker runs the lane.
         """
-        if self._lease is not None:
-            await self._lease.take()
+        lease = self._lease
+        if lease is None:
+            await self._begin()
+            return
+        await lease.take()
+        # From here on: to take up a long backlog may take longer than the lease lasts.
+        self._keeping = self._spawn(lease.keep)
+        try:
+            await self._begin()
+        except BaseException:
+            self._keeping.cancel()
+            raise
+
+    async def _begin(self) -> None:
         store, world = self._world.store, self._world
         succession = self._succession
         self.lane = await succession.open_log(self.lane, world.clock.now())
@@ -128,10 +143,10 @@ class LaneWorker:
         if head is not None:
             self.anchored.advance(head.seq - len(waiting))
         await self._take_up(await succession.left_to_publish(self.lane), waiting)
+        if self.failed.done():  # the lease was lost meanwhile
+            self.failed.result()
         loops = [self._collecting.run, self._store, self._anchor, self._publish]
-        if self._lease is not None:
-            loops.append(self._lease.keep)
-        self._loops = [world.tasks.spawn(self._guard(loop), f"{log} {loop.__name__}") for loop in loops]
+        self._loops = [self._spawn(loop) for loop in loops]
 
     async def _take_up(self, left: Sequence[BatchPlace], waiting: Sequence[Anchor]) -> None:
         store, log = self._world.store, self.lane.log
@@ -139,12 +154,26 @@ class LaneWorker:
         first = unpublished[0] if unpublished else self._collecting.collector.seq
         self.published.advance(first - 1)
         anchored = unpublished[: len(unpublished) - len(waiting)]
-        for place in [*left, *(BatchPlace(log, seq) for seq in anchored)]:
-            self.room.to_publish((await store.batch(place.log, place.seq)).anchor.size)
-            self._to_publish.put_nowait(ToPublish(place.log, place.seq, None))
+        places = [*left, *(BatchPlace(log, seq) for seq in anchored)]
+        for old, group in groupby(places, key=attrgetter("log")):
+            await self._take_up_anchored(old, [place.seq for place in group])
         for anchor in waiting:
             self.room.stored()
             self._to_anchor.put_nowait(ToAnchor(anchor, None))
+
+    async def _take_up_anchored(self, log: str, seqs: Sequence[int]) -> None:
+        """Line up what is to be published of a log, its batches in order; read many records at a time."""
+        wanted = set(seqs)
+        async for record in self._world.store.batches(log, seqs[0]):
+            seq = record.anchor.seq
+            if seq in wanted:
+                self.room.to_publish(record.anchor.size)
+                self._to_publish.put_nowait(ToPublish(log, seq, None))
+            if seq >= seqs[-1]:
+                return
+
+    def _spawn(self, loop: Callable[[], Awaitable[None]]) -> Task:
+        return self._world.tasks.spawn(self._guard(loop), f"{self.lane.log} {loop.__name__}")
 
     async def _guard(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -172,6 +201,8 @@ class LaneWorker:
         self.published.fail(stopped)
         for task in self._loops:
             task.cancel()
+        if self._keeping is not None:
+            self._keeping.cancel()
         if self._loops:
             self._collecting.close()
 
