@@ -15,8 +15,9 @@ from cassandra.protocol import ServerError, SyntaxException
 
 from bal.core.errors import BalError, Misconfigured, StoreFailed, StoreUnavailable
 
-_UNABLE = "Unable to perform authentication"
-"""How Cassandra begins a refusal that says nothing of the password: it could not read its own tables."""
+_UNABLE = "Unable to perform auth"
+"""How Cassandra begins a refusal (`authentication of…`, `authorization of…`) that says nothing of password or rights: it
+could not read its own tables in time. Sources: PasswordAuthenticator, CassandraAuthorizer of 5.0."""
 
 
 def failed(error: BaseException) -> BalError:
@@ -31,7 +32,7 @@ def failed(error: BaseException) -> BalError:
         within = _first(error.errors)
         if isinstance(within, RequestValidationException):
             error = within
-    if isinstance(error, Unauthorized):
+    if isinstance(error, Unauthorized) and _UNABLE not in str(error):
         message = "this role may not do that"
         return StoreFailed(message, subject="cassandra.role", remedy="use a role that was granted it")
     if isinstance(error, AuthenticationFailed) and _UNABLE not in str(error):

@@ -40,6 +40,8 @@ QUORUM = ConsistencyLevel.LOCAL_QUORUM
         ConnectionShutdown(SECRET),
         NoHostAvailable(SECRET, {"127.0.0.1": ConnectionShutdown(SECRET)}),
         AuthenticationFailed(f"Unable to perform authentication: {SECRET}"),
+        Unauthorized(f"Unable to perform authorization of permissions: {SECRET}"),
+        NoHostAvailable(SECRET, {"127.0.0.1": Unauthorized("Unable to perform authorization of super-user")}),
         TimeoutError(SECRET),
     ],
 )
