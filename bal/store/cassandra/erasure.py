@@ -17,8 +17,10 @@ from bal.store.cassandra.rows import DELETE_READING, reading_key
 from bal.store.cassandra.session import Session
 
 _NOTE: Final = "INSERT INTO erased (log, seq, idx, lookup) VALUES (?, ?, ?, ?)"
-_BAR: Final = "INSERT INTO erased_lookups (part, lookup) VALUES (0, ?)"
-_LOOKUPS: Final = "SELECT lookup FROM erased_lookups WHERE part = 0"
+_PARTS: Final = 16
+"""Partitions of `erased_lookups`: under 100,000 rows each for 1.6 million erasures."""
+_BAR: Final = "INSERT INTO erased_lookups (part, lookup) VALUES (?, ?)"
+_LOOKUPS: Final = "SELECT lookup FROM erased_lookups WHERE part = ?"
 _NOTES: Final = "SELECT seq, idx FROM erasures WHERE log = ?"
 _TILE: Final = "SELECT contents FROM tiles WHERE log = ? AND seq = ? AND number = ?"
 # Conditional, so that two who erase from one tile do not put back what the other took out.
@@ -34,7 +36,7 @@ async def erase(session: Session, note: ErasureNote, lookup: bytes) -> None:
     number = index // TILE_LEAVES
     await asyncio.gather(
         session.write(_NOTE, (log, seq, index, lookup)),
-        session.write(_BAR, (lookup,)),
+        session.write(_BAR, (lookup[0] % _PARTS, lookup)),
         session.apply(_DROP_PAYLOAD, (log, seq // CHUNK, seq)),  # gone already, unless a clock was wrong
     )
     while True:
@@ -67,8 +69,9 @@ async def repetitions(session: Session, reading: Reading) -> list[Address]:
 
 
 async def lookups(session: Session) -> set[bytes]:
-    """Return the keyed digests of everything erased."""
-    return {bytes(lookup) for (lookup,) in await session.all(_LOOKUPS)}
+    """Return the keyed digests of everything erased: some 100 bytes of memory for each."""
+    parts = await asyncio.gather(*(session.all(_LOOKUPS, (part,)) for part in range(_PARTS)))
+    return {bytes(lookup) for rows in parts for (lookup,) in rows}
 
 
 async def erasures(session: Session, log: str) -> list[ErasureNote]:

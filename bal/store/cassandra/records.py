@@ -59,11 +59,17 @@ async def batch(session: Session, log: str, seq: int) -> BatchRecord:
 
 async def last_batch(session: Session, log: str) -> BatchRecord | None:
     """Return the newest batch of a log."""
+    seq = await newest(session, log)
+    return None if seq < 0 else await batch(session, log, seq)
+
+
+async def newest(session: Session, log: str) -> int:
+    """Return the newest sequence number of a log, -1 for none."""
     async for chunk in _chunks(session, log):
         row = await session.one(_NEWEST, (log, chunk))
         if row is not None:
-            return await batch(session, log, row[0])
-    return None
+            return int(row[0])
+    return -1
 
 
 async def batches(session: Session, log: str, first: int = 0) -> AsyncIterator[BatchRecord]:

@@ -13,8 +13,13 @@ _LANES = "SELECT position, lane, log, opened_at FROM lanes WHERE part = 0"
 _RECORD_LANE = "INSERT INTO lanes (part, position, lane, log, opened_at) VALUES (0, ?, ?, ?, ?) IF NOT EXISTS"
 _CLOSE = "INSERT INTO closed_logs (part, log, reason, closed_at) VALUES (0, ?, ?, ?) IF NOT EXISTS"
 _CLOSED = "SELECT log, reason, closed_at FROM closed_logs WHERE part = 0"
-_PARK = "INSERT INTO parked (part, output, source, log, seq, parked_at) VALUES (0, ?, ?, ?, ?, ?)"
-_UNPARK = "DELETE FROM parked WHERE part = 0 AND output = ? AND source = ?"
+# Conditional, so that the servers order them: by the clocks of two workers a lifting could win over a later parking.
+_PARK = (
+    "INSERT INTO parked (part, output, source, log, seq, parked_at) VALUES (0, ?, ?, ?, ?, ?) IF NOT EXISTS"
+)
+_PARK_ANEW = """UPDATE parked SET log = ?, seq = ?, parked_at = ?
+    WHERE part = 0 AND output = ? AND source = ? IF EXISTS"""
+_UNPARK = "DELETE FROM parked WHERE part = 0 AND output = ? AND source = ? IF EXISTS"
 _PARKED = "SELECT output, source, log, seq, parked_at FROM parked WHERE part = 0"
 
 
@@ -49,10 +54,13 @@ def _registration(name: str, text: str) -> Source:
 
 
 async def record_lane(session: Session, lane: Lane) -> None:
-    """Append that a lane writes a log from now on. `Conflict` when another lane ever wrote that log."""
+    """Append that a lane writes a log from now on; the very same again is no harm. `Conflict` when the log was opened before."""
     wanted = (lane.name, lane.log, lane.opened_at)
     while True:
+        await settle_lanes(session)
         rows = await session.all(_LANES)
+        if any(row[1:] == wanted for row in rows):
+            return
         if any(row[2] == lane.log for row in rows):
             message = "this log was opened before"
             raise Conflict(message, subject=lane.log, remedy="choose another name for the log")
@@ -66,6 +74,11 @@ async def record_lane(session: Session, lane: Lane) -> None:
             done = found[1:] == wanted
         if done:
             return
+
+
+async def settle_lanes(session: Session) -> None:
+    """Commit an insert of a lane that was accepted and not committed: only a serial read sees it, and commits it."""
+    await session.one(_LANES, serial=True)
 
 
 async def _lanes(session: Session) -> list[Row]:
@@ -96,12 +109,16 @@ async def closed_logs(session: Session) -> list[ClosedLog]:
 
 async def park(session: Session, parked: Parked) -> None:
     """Record a parking, in the stead of the one on record for this output and source."""
-    await session.write(_PARK, parked)
+    done = False
+    while not done:  # lifted between the two: begun again
+        done, _ = await session.apply(_PARK, parked)
+        if not done:
+            done, _ = await session.apply(_PARK_ANEW, (*parked[2:], *parked[:2]))
 
 
 async def unpark(session: Session, output: str, source: str) -> None:
     """Forget a parking; none is no harm."""
-    await session.write(_UNPARK, (output, source))
+    await session.apply(_UNPARK, (output, source))
 
 
 async def parked(session: Session) -> list[Parked]:

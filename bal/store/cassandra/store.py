@@ -75,6 +75,8 @@ class CassandraStore:
         await registry.record_lane(self.session, lane)
 
     async def lanes(self) -> list[Lane]:
+        if self._writing is not None:
+            await registry.settle_lanes(self.session)
         return await registry.lanes(self.session)
 
     async def logs(self) -> list[str]:
@@ -82,7 +84,13 @@ class CassandraStore:
 
     # --- write path
     async def receipt(self, source: str, digest: bytes) -> Receipt | None:
-        return await receipts.receipt(self.session, source, digest)
+        found = await receipts.receipt(self.session, source, digest)
+        if found is None:
+            return None
+        known, stamp = found
+        if self._writing is not None:
+            self._writing.stamp_after(stamp)  # what completes it must win over it
+        return known
 
     async def append_batch(self, batch: SealedBatch) -> None:
         await self._writer.append(batch)

@@ -32,8 +32,16 @@ _PAYLOAD: Final = (
     "SELECT anchor, stamp, carries, payload FROM batches WHERE log = ? AND chunk = ? AND seq = ?"
 )
 _STAMP: Final = "SELECT stamp FROM batches WHERE log = ? AND chunk = ? AND seq = ?"
-_DROP_PAYLOAD: Final = "DELETE payload FROM batches WHERE log = ? AND chunk = ? AND seq = ?"
+# The payload was inserted with the servers' timestamp, and is never written again: this one is later than any clock's.
+_DROP_PAYLOAD: Final = "DELETE payload FROM batches USING TIMESTAMP ? WHERE log = ? AND chunk = ? AND seq = ?"
+_AFTER_ALL: Final = 253_402_300_799_999_999
+"""The end of the year 9999, microseconds."""
 _EMPTY_TILE: Final = "DELETE contents FROM tiles WHERE log = ? AND seq = ? AND number = ?"
+
+
+_PAUSE_SECONDS: Final = 600.0
+"""Longest time from before a commit to its rows. Who was stopped for longer may have lost the lane, and an erased row that
+he wrote again would come back once its deletion is forgotten, after an hour (`gc_grace_seconds`)."""
 
 
 class Content(NamedTuple):
@@ -67,11 +75,19 @@ class Writing:
         self._last_stamp = max(time.time_ns() // 1000, self._last_stamp + 1)
         return self._last_stamp
 
+    def stamp_after(self, stamp: int) -> None:
+        """Let the next timestamps be later than `stamp`, which somebody's clock gave to what we go on with."""
+        self._last_stamp = max(self._last_stamp, stamp)
+
     async def append(self, batch: SealedBatch, carries: BatchPlace | None = None) -> None:
         """Write a batch. `LaneLost` when another batch has its place; the same one again is no harm."""
         blobs = await asyncio.to_thread(encode_tiles, batch.entries, batch.salts)
+        begun = time.monotonic()
         try:
             stamp = await self._commit(batch, blobs, carries)
+            if time.monotonic() - begun > _PAUSE_SECONDS:
+                message = "this process was stopped while it stored a batch"
+                raise StoreUnavailable(message, remedy="wait: it goes on if the lane is still its own")
             await self._store(
                 Content(
                     *(
@@ -110,6 +126,7 @@ class Writing:
 
     async def settle(self, log: str) -> None:
         """Write the rows of a log's batches that are sealed and not stored. `Invalid` for a record that was altered."""
+        await self._finish_insert(log)
         for seq in await records.unstored(self._session, log):
             content = await self._content(log, seq)
             if content is not None:
@@ -169,7 +186,7 @@ class Writing:
 
     async def _stored(self, log: str, seq: int) -> None:
         await self._session.write_together(
-            [mark(log, seq, STORED), (_DROP_PAYLOAD, (log, seq // CHUNK, seq))]
+            [mark(log, seq, STORED), (_DROP_PAYLOAD, (_AFTER_ALL, log, seq // CHUNK, seq))]
         )
 
     async def _replace(self, old: BatchPlace, content: Content) -> None:
@@ -183,6 +200,15 @@ class Writing:
         await self._session.write(*mark(*old, MOVED, json.dumps(place)))
 
     # --- after a crash ------------------------------------------------------------------------------------------
+    async def _finish_insert(self, log: str) -> None:
+        """Commit an insert that replicas have accepted and nobody has committed: the writer or a node died between.
+
+        Other reads do not see it, and a batch that was sealed in its place would find it there. A serial read of its
+        partition commits it; it can only be the next of its log.
+        """
+        seq = await records.newest(self._session, log) + 1
+        await self._session.one(_STANDING, (log, seq // CHUNK, seq), serial=True)
+
     async def _content(self, log: str, seq: int) -> Content | None:
         """Return what the rows of a sealed batch are written from; None when they are written and only the mark lacks."""
         row = await self._session.one(_PAYLOAD, (log, seq // CHUNK, seq), serial=True)
@@ -202,7 +228,7 @@ class Writing:
         if last is not None:
             key = (log, last.anchor.seq // CHUNK, last.anchor.seq)
             row = await self._session.one(_STAMP, key)
-            self._last_stamp = max(self._last_stamp, row[0] if row is not None else 0)
+            self.stamp_after(row[0] if row is not None else 0)
 
 
 def _place(text: str | None) -> BatchPlace | None:
