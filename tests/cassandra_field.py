@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,25 @@ from tests.real import Real
 _PATHS = ("password_file", "ca", "certificate", "key")
 
 
+_admitted: dict[tuple[object, ...], CassandraAccess] = {}
+
+
 def admitted(real: Real, name: str, *, audits: str = "") -> CassandraAccess:
-    """Return the access of a BAL, or of an auditor of one."""
-    settings: dict[str, Any] = real.admit("cassandra", Guest(name, "dso", audits))["cassandra"]
-    values = {each.name: settings[each.name] for each in fields(CassandraAccess) if each.name in settings}
-    values |= {each: Path(values[each]) for each in _PATHS} | {"hosts": tuple(values["hosts"])}
-    return CassandraAccess(**values)
+    """Return the access of a BAL, or of an auditor of one; admitted once to each run of the server."""
+    (process,) = real.server("cassandra").processes(real.layout, real.ports("cassandra"))
+    key = real.layout.path, process.pid, name, audits
+    if key not in _admitted:
+        settings: dict[str, Any] = real.admit("cassandra", Guest(name, "dso", audits))["cassandra"]
+        values = {each.name: settings[each.name] for each in fields(CassandraAccess) if each.name in settings}
+        values |= {each: Path(values[each]) for each in _PATHS} | {"hosts": tuple(values["hosts"])}
+        _admitted[key] = CassandraAccess(**values)
+    return _admitted[key]
+
+
+def reader(real: Real, bal: CassandraAccess) -> CassandraAccess:
+    """Return the access of who may only query what a BAL has stored."""
+    role = f"{bal.keyspace}_reader"
+    return replace(bal, role=role, password_file=real.layout.clients / f"cassandra.{role}.password")
 
 
 def admin(real: Real) -> CassandraAccess:

@@ -16,7 +16,7 @@ from bal.stack.layout import Layout
 from bal.stack.server import Guest
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.migrations import ONE_NODE, migrate
-from bal.store.cassandra.roles import Roles
+from bal.store.cassandra.roles import AUDITED, QUERIED, Roles
 from bal.store.cassandra.session import Session
 
 ADMIN: Final = "cassandra-admin"
@@ -89,7 +89,7 @@ async def admitted(layout: Layout, ports: Mapping[str, int], guest: Guest) -> di
                 raise Unavailable(message, subject=guest.audits, remedy="admit it first")
             role = f"{keyspace_of(guest.name)}{_AUDITOR}"
             await _make(layout, roles, role)
-            await roles.let_read(keyspace, role)
+            await roles.let_read(keyspace, AUDITED, role)
         else:
             await migrate(replace(admin, keyspace=keyspace), resource("scd") / "migrations", ONE_NODE)
             role = f"{keyspace}{_WRITER}"
@@ -97,7 +97,7 @@ async def admitted(layout: Layout, ports: Mapping[str, int], guest: Guest) -> di
             await roles.let_write(keyspace, role)
             reader = f"{keyspace}{_READER}"
             await _make(layout, roles, reader)
-            await roles.let_read(keyspace, reader)
+            await roles.let_read(keyspace, QUERIED, reader)
     finally:
         await session.close()
     access = _access(layout, ports, guest.name, role)

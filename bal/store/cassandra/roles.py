@@ -2,11 +2,19 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 from bal.core.errors import Malformed
 from bal.store.cassandra.session import Session
 
+QUERIED: Final = (
+    *("migrations", "lanes", "sources", "chunks", "batches", "marks", "tiles", "erased", "readings"),
+    *("point_eras", "source_eras", "source_slots", "slot_tiles"),
+)
+"""Tables that queries and certificates read; rights on parts of a table there are none, so salts come with entries."""
+AUDITED: Final = (*QUERIED, "erasures")
+"""Tables that an audit reads: also where the notes of erasures stand."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CAN_LOGIN: Final = "SELECT can_login FROM system_auth.roles WHERE role = ?"
 _KEYSPACE: Final = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?"
@@ -40,12 +48,13 @@ class Roles:
 
     async def let_write(self, keyspace: str, role: str) -> None:
         """Let a role read and write the rows of a keyspace; it makes and drops no tables."""
-        await self.let_read(keyspace, role)
-        await self._grant("MODIFY", keyspace, role)
+        for right in ("SELECT", "MODIFY"):
+            await self._grant(right, f"KEYSPACE {_name(keyspace)}", role)
 
-    async def let_read(self, keyspace: str, role: str) -> None:
-        """Let a role read a keyspace, for queries and for audits."""
-        await self._grant("SELECT", keyspace, role)
+    async def let_read(self, keyspace: str, tables: Iterable[str], role: str) -> None:
+        """Let a role read these tables of a keyspace, `QUERIED` or `AUDITED`, and nothing else."""
+        for table in tables:
+            await self._grant("SELECT", f"TABLE {_name(keyspace)}.{_name(table)}", role)
 
     async def disable(self, role: str) -> None:
         """Take a role's rights and its password, and its login."""
@@ -58,8 +67,8 @@ class Roles:
         """Drop a role with its rights: whoever is connected by it is refused once Cassandra asks again, a second later."""
         await self._session.define(f"DROP ROLE IF EXISTS {_name(role)}")
 
-    async def _grant(self, right: str, keyspace: str, role: str) -> None:
-        await self._session.define(f"GRANT {right} ON KEYSPACE {_name(keyspace)} TO {_name(role)}")
+    async def _grant(self, right: str, what: str, role: str) -> None:
+        await self._session.define(f"GRANT {right} ON {what} TO {_name(role)}")
 
 
 def _name(name: str) -> str:

@@ -11,8 +11,10 @@ import pytest
 from bal.core.errors import BalError, Misconfigured, StoreFailed, StoreUnavailable
 from bal.pki import Authority
 from bal.stack.authority import authority
+from bal.stack.server import Guest
 from bal.store.cassandra.access import CassandraAccess
-from tests.cassandra_field import admin, admitted, connected
+from bal.store.cassandra.roles import AUDITED, QUERIED
+from tests.cassandra_field import admin, admitted, connected, reader
 from tests.real import Real
 
 LOOKED_UP_SECONDS = 45
@@ -121,25 +123,42 @@ async def test_a_writer_writes_its_own_keyspace_and_nothing_else(real: Real, bal
         assert await session.one(SEE, ("bal-1",)) is None
 
 
-async def test_reader_and_auditor_read_and_write_nothing(real: Real, bal: CassandraAccess) -> None:
-    reader = f"{bal.keyspace}_reader"
-    reading = replace(bal, role=reader, password_file=real.layout.clients / f"cassandra.{reader}.password")
+async def test_reader_and_auditor_read_what_they_need_and_write_nothing(
+    real: Real, bal: CassandraAccess
+) -> None:
     auditing = admitted(real, "refusing-auditor", audits="refusing-bal")
     other = admitted(real, "other-bal")
-    async with connected(bal) as session:
-        await session.write(TAKE, ("bal-2", "me"))
-    for access in (reading, auditing):
+    own = ("receipts", "receipts_by_minute", "leases", "migration_lock", "parked", "erased_lookups")
+    for access, tables in ((reader(real, bal), QUERIED), (auditing, AUDITED)):
         async with connected(access) as session:
-            assert await session.one(SEE, ("bal-2",)) == ("me",)
-            for forbidden in ("DELETE FROM leases WHERE lane = 'bal-2'", "TRUNCATE leases"):
+            for table in tables:
+                await session.all(f"SELECT * FROM {table}")
+                for forbidden in (f"TRUNCATE {table}", f"ALTER TABLE {table} WITH comment = ''"):
+                    with pytest.raises(StoreFailed, match="may not"):
+                        await session.define(forbidden)
+            for table in (*(f"{bal.keyspace}.{each}" for each in own), f"{other.keyspace}.readings"):
                 with pytest.raises(StoreFailed, match="may not"):
-                    await session.define(forbidden)
+                    await session.define(f"SELECT * FROM {table}")
             with pytest.raises(StoreFailed, match="may not"):
-                await session.define(f"SELECT * FROM {other.keyspace}.leases")
+                await session.define(
+                    "DELETE FROM readings WHERE source = '' AND point = '' AND quantity = ''"
+                    " AND span = 0 AND bucket = 0"
+                )
+
+
+async def test_where_notes_of_erasures_stand_the_auditor_reads_and_the_reader_does_not(
+    real: Real, bal: CassandraAccess
+) -> None:
+    auditing = admitted(real, "refusing-auditor", audits="refusing-bal")
+    async with connected(auditing) as session:
+        assert await session.all("SELECT * FROM erasures") == []
+    async with connected(reader(real, bal)) as session:
+        with pytest.raises(StoreFailed, match="may not"):
+            await session.all("SELECT * FROM erasures")
 
 
 def test_secrets_are_their_owners(real: Real, bal: CassandraAccess) -> None:
-    admitted(real, "refusing-bal")  # again
+    real.admit("cassandra", Guest("refusing-bal", "dso"))  # again
     secrets: list[Callable[[], Path]] = [
         lambda: bal.password_file or Path(),
         lambda: bal.key or Path(),

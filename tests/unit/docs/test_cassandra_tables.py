@@ -5,6 +5,7 @@ import re
 import pytest
 
 from bal.resources import resource
+from bal.store.cassandra.roles import AUDITED, QUERIED
 from bal.store.cassandra.scripts import Migration, read_migrations
 from tests.unit.docs.pages import code, page, rows, section
 
@@ -38,6 +39,16 @@ def dictionary() -> str:
 def test_every_table_has_its_heading_and_no_other_is_told_of() -> None:
     told = re.findall(r"^### `(\w+)`$", dictionary(), re.MULTILINE)
     assert sorted(told) == sorted(columns(list(MIGRATIONS)))
+
+
+def test_what_reader_and_auditor_may_read_is_listed() -> None:
+    told = {
+        cells[0]: cells[2] for cells in rows(dictionary()) if cells[0].startswith("`") and "_" in cells[0]
+    }
+    reader, auditor = told["`<keyspace>_reader`: queries, certificates"], told["`bal_<auditor>_auditor`"]
+    assert tuple(re.findall(r"`(\w+)`", reader)) == QUERIED
+    assert {*QUERIED, *re.findall(r"`(\w+)`", auditor)} == set(AUDITED)
+    assert set(AUDITED) < set(columns(list(MIGRATIONS)))
 
 
 @pytest.mark.parametrize("table", columns(list(MIGRATIONS)))
