@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bal.core.errors import BalError, Misconfigured, StoreFailed, StoreUnavailable, Unavailable
+from bal.core.errors import Misconfigured, StoreFailed, StoreUnavailable, Unavailable
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.scripts import Migration, read_migrations
 from bal.store.cassandra.session import Row, Session
@@ -16,6 +16,7 @@ from bal.store.cassandra.session import Row, Session
 ONE_NODE: Final = {"class": "SimpleStrategy", "replication_factor": "1"}
 APPLIED, PENDING, ALTERED, UNKNOWN = "applied", "pending", "altered", "unknown"
 _TABLES: Final = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
+_KEYSPACE: Final = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?"
 _DONE: Final = "SELECT number, title, checksum FROM migrations"
 _RECORD: Final = "INSERT INTO migrations (number, title, checksum, applied_at) VALUES (?, ?, ?, ?)"
 _LOCK: Final = "INSERT INTO migration_lock (id, holder) VALUES (0, ?) IF NOT EXISTS USING TTL ?"
@@ -39,24 +40,27 @@ class Standing:
 async def migrate(access: CassandraAccess, folder: Path, replication: Mapping[str, str]) -> list[str]:
     """Make the keyspace of an access unless it is there and apply what is pending; return what was applied, by name.
 
-    Two at a time do not clash: the second waits and finds it done. One that is interrupted is applied again by the next,
-    so every statement of a migration must bear that (`IF NOT EXISTS`). `Misconfigured` when one that was applied has been
+    Two at a time do not clash: the second waits and finds it done. Only the keyspace itself and the table of the lock are
+    made before there is a lock: on several nodes let one make them. One that is interrupted is applied again by the next, so
+    every statement of a migration must bear that (`IF NOT EXISTS`). `Misconfigured` when one that was applied has been
     altered since, or the keyspace is of a newer release; `StoreFailed` names the statement that was refused.
     """
     migrations = read_migrations(folder)
     session = await Session.connect(replace(access, keyspace=""))
     try:
         options = ", ".join(f"'{name}': '{value}'" for name, value in replication.items())
-        await session.define(
-            f"CREATE KEYSPACE IF NOT EXISTS {access.keyspace} WITH replication = {{{options}}}"
-        )
+        if await session.one(_KEYSPACE, (access.keyspace,)) is None:
+            await session.define(
+                f"CREATE KEYSPACE IF NOT EXISTS {access.keyspace} WITH replication = {{{options}}}"
+            )
     finally:
         await session.close()
     session = await Session.connect(access)
     try:
         if not _pending(await standings(session, migrations)):
             return []
-        await _apply(session, migrations[0])
+        if await session.one(_TABLES, (access.keyspace, "migration_lock")) is None:
+            await _apply(session, migrations[0], None)
         holder = secrets.token_hex(16)
         await _lock(session, holder)
         try:
@@ -128,19 +132,18 @@ async def _migrate(session: Session, migrations: Sequence[Migration], holder: st
     for migration, standing in zip(migrations, found, strict=True):
         if standing.state != PENDING:
             continue
-        kept, _ = await session.apply(_KEEP, (_LOCK_SECONDS, holder, holder))
-        if not kept:
-            message = "another migrates this keyspace now"
-            raise Unavailable(message, subject=migration.name, remedy="wait for it, then run it again")
-        await _apply(session, migration)
+        await _apply(session, migration, holder)
         now = time.time_ns() // 1000
         await session.write(_RECORD, (migration.number, migration.title, migration.checksum, now))
         applied.append(migration.name)
     return applied
 
 
-async def _apply(session: Session, migration: Migration) -> None:
+async def _apply(session: Session, migration: Migration, holder: str | None) -> None:
+    """Run the statements, keeping the lock of `holder` on before each: one may take up to a minute on a cluster."""
     for number, statement in enumerate(migration.statements, 1):
+        if holder is not None:
+            await _keep(session, migration, holder)
         try:
             await session.define(statement, explain=True)
         except StoreFailed as error:
@@ -149,14 +152,26 @@ async def _apply(session: Session, migration: Migration) -> None:
             ) from None
 
 
+async def _keep(session: Session, migration: Migration, holder: str) -> None:
+    kept, _ = await session.apply(_KEEP, (_LOCK_SECONDS, holder, holder))
+    if not kept:
+        message = "another migrates this keyspace now"
+        raise Unavailable(message, subject=migration.name, remedy="wait for it, then run it again")
+
+
 async def _lock(session: Session, holder: str) -> None:
-    end = time.monotonic() + _WAIT_SECONDS
+    end, tries = time.monotonic() + _WAIT_SECONDS, _LISTED_TRIES
     while True:
+        locked, standing = False, ()
         try:
             locked, standing = await session.apply(_LOCK, (holder, _LOCK_SECONDS))
-        except BalError:
+        except StoreUnavailable:
             row = await session.one("SELECT holder FROM migration_lock WHERE id = 0", serial=True)
-            locked, standing = row is not None and row[0] == holder, ()
+            locked = row is not None and row[0] == holder
+        except StoreFailed:  # like `migrations`, the table of the lock is listed a moment before it is there
+            tries -= 1
+            if not tries:
+                raise
         if locked or holder in standing:
             return
         if time.monotonic() > end:
