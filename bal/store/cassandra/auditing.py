@@ -35,6 +35,8 @@ _POINTS: Final = 64
 """Measuring points asked for in one request."""
 _AT_ONCE: Final = 16
 _SCAN_ROWS: Final = 5000
+_PASS_ROWS = 1 << 30
+"""Rows marked off in one pass, a bit each: 128 MiB."""
 
 
 # --- rows nothing leads to ----------------------------------------------------------------------------------------
@@ -43,8 +45,9 @@ _SCAN_ROWS: Final = 5000
 async def strays(session: Session) -> list[Address]:
     """Return the addresses of readings that are no batch's, or of a batch but there twice, moved or erased.
 
-    Reads all partitions of `readings`, with one bit of memory for each row. Named is only what is there at a second
-    look: a batch may be written, carried over or erased from meanwhile.
+    Reads all partitions of `readings`, with one bit of memory for each row, again for every further billion of rows, and some
+    hundred bytes for each batch. Named is only what is there at a second look: a batch may be written, carried over or
+    erased from meanwhile.
     """
     found = await _strays(session)
     if found:
@@ -54,10 +57,19 @@ async def strays(session: Session) -> list[Address]:
 
 
 async def _strays(session: Session) -> list[Address]:
+    passes = sum((await _sizes(session)).values()) // _PASS_ROWS + 1
+    found = [each for turn in range(passes) for each in await _stray_readings(session, passes, turn)]
+    return found + await _stray_tiles(session, await _sizes(session))
+
+
+async def _stray_readings(session: Session, passes: int, turn: int) -> list[Address]:
+    """Look at the batches whose turn it is: every `passes`-th of a log."""
     seen: dict[tuple[str, int], bytearray] = {}
     found: list[Address] = []
     async for page in session.pages(_READINGS, page=_SCAN_ROWS):
         for log, seq, index in page:
+            if seq % passes != turn:
+                continue
             bits = seen.setdefault((log, seq), bytearray())
             byte, bit = index >> 3, 1 << (index & 7)
             if index < 0 or byte >= 1 << 13:
@@ -74,7 +86,7 @@ async def _strays(session: Session) -> list[Address]:
     for (log, seq), bits in seen.items():
         first = sizes.get((log, seq), 0)
         found += [Address(log, seq, index) for index in range(first, 8 * len(bits)) if _bit(bits, index)]
-    return found + await _stray_tiles(session, sizes)
+    return found
 
 
 def _bit(bits: bytearray, index: int) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from bal.core.address import Address
 from bal.core.errors import Invalid
+from bal.store.cassandra import auditing
 from tests.behaviour.stores import CassandraWorld, answer, put
 from tests.real import Real
 from tests.unit.store.rows import point, reading
@@ -33,7 +34,11 @@ async def test_a_forged_value_hides_the_reading(world: CassandraWorld) -> None:
     assert await world.store.unlisted("bal-1", 0) == [Address("bal-1", 0, 1)]
 
 
-async def test_a_second_row_of_an_address_is_a_stray(world: CassandraWorld) -> None:
+@pytest.mark.parametrize("rows_a_pass", [1 << 30, 1])
+async def test_a_second_row_of_an_address_is_a_stray(
+    world: CassandraWorld, monkeypatch: pytest.MonkeyPatch, rows_a_pass: int
+) -> None:
+    monkeypatch.setattr(auditing, "_PASS_ROWS", rows_a_pass)
     session = world.store.session
     (row,) = [row for row in await session.all(f"SELECT {KEY} FROM readings") if row[-1] == 1]
     await session.write(FORGED, (row[0], point(5), *row[2:], "999", "Wh", 900, ""))
