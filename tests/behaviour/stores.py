@@ -18,7 +18,7 @@ from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.session import Session
 from bal.store.cassandra.store import CassandraStore
 from bal.store.sqlite import SqliteStore
-from tests.cassandra_field import admitted, connected
+from tests.cassandra_field import admitted
 from tests.real import Real
 from tests.unit.store.rows import batch, committed
 
@@ -62,26 +62,34 @@ class CassandraWorld:
     @classmethod
     async def open(cls, real: Real, name: str = "storing-bal") -> Self:
         access = admitted(real, name)
-        async with connected(access) as session:
+        session = await Session.connect(access)
+        try:
             await empty(session)
-        return cls(access, await CassandraStore.connect(access))
+        except BaseException:
+            await session.close()
+            raise
+        return cls(access, CassandraStore(session))  # there is nothing to settle
 
     async def reopen(self) -> None:
         await self.store.close()
         self.store = await CassandraStore.connect(self.access)
 
+    def follow(self) -> None:
+        """Go on as a worker that knows nothing of the one before, over the same connections."""
+        self.store = CassandraStore(self.store.session)
+
     async def close(self) -> None:
         await self.store.close()
 
 
-_OF_BATCHES = {"readings", "tiles", "slot_tiles", "erasures"}
+_OF_BATCHES = {"batches", "readings", "tiles", "slot_tiles", "erasures"}
 
 
 async def empty(session: Session) -> None:
     """Empty every table of a keyspace but those of the migrations.
 
-    Rows of a batch are written with the earliest of timestamps and would stay under what deleted others of their key:
-    truncated, which takes a second a table, so the others are deleted from.
+    Rows of a batch are written with the earliest of timestamps, payloads deleted with the last: new ones would stay under
+    what deleted others of their key. Their tables are truncated, which takes a second each, the others deleted from.
     """
     keys: dict[str, list[tuple[int, str]]] = {}
     for table, name, place in await session.all(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from bal.core.address import Address, AddressRange
 from bal.core.batch import SealedBatch
 from bal.core.entry import Erasure
-from bal.core.errors import BalError, Erased, StoreUnavailable
+from bal.core.errors import Erased, StoreFailed, StoreUnavailable
 from bal.core.source import Lane
 from bal.core.stored import ErasureNote
 from bal.ports import Store
 from bal.store.cassandra.session import Session
+from bal.store.cassandra.store import CassandraStore
 from tests.behaviour.stores import CassandraWorld, anchor, answer, put
+from tests.cassandra_field import reader
 from tests.real import Real
 from tests.unit.store.rows import START, batch, point, reading, receipt
 
@@ -33,8 +36,16 @@ class Death:
     def __init__(self, session: Session, left: int, *, sent: bool) -> None:
         self.left = left
         self.sent = sent
+        self._session = session
+
+    def __enter__(self) -> Self:
         for name in WRITES:
-            setattr(session, name, self._dying(getattr(session, name)))
+            setattr(self._session, name, self._dying(getattr(self._session, name)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in WRITES:
+            delattr(self._session, name)  # the class has its own
 
     def _dying(self, write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def dying(*args: Any, **kwargs: Any) -> Any:
@@ -71,11 +82,12 @@ async def die_at_each_write(
     for sent in (False, True):
         at = 1
         while True:
-            death = Death(world.store.session, at, sent=sent)
-            with contextlib.suppress(Dead):
+            with Death(world.store.session, at, sent=sent) as death, contextlib.suppress(Dead):
                 await work(world.store, case)
+            if sent_before := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(sent_before)
             died = death.died
-            await world.reopen()
+            world.follow()
             await check(case)
             case, at = case + 1, at + 1
             if not died:
@@ -194,11 +206,24 @@ async def test_an_erasure_is_finished_when_asked_again(world: CassandraWorld) ->
     assert await die_at_each_write(world, work, check) > 4
 
 
-async def test_a_reader_is_refused_what_writes(world: CassandraWorld) -> None:
-    reader = await type(world.store).connect(world.access, read_only=True)
+async def test_a_reader_is_refused_what_writes(real: Real, world: CassandraWorld) -> None:
+    await world.store.record_lane(Lane("dso-0", "dso-0", 1))
+    found = await CassandraStore.connect(
+        reader(real, world.access)
+    )  # as a writer would: it is Cassandra that refuses
     try:
-        with pytest.raises(BalError) as refused:
-            await reader.append_batch(sealed_batch("dso-0"))
+        with pytest.raises(StoreFailed, match="may not") as refused:
+            await found.append_batch(sealed_batch("dso-0"))
         assert not isinstance(refused.value, StoreUnavailable)
+        with pytest.raises(StoreFailed, match="may not"):
+            await found.record_lane(Lane("dso-1", "dso-1", 1))
+        assert await found.last_batch("dso-0") is None
     finally:
-        await reader.close()
+        await found.close()
+    assert await world.store.logs() == ["dso-0"]
+
+
+async def test_what_was_opened_to_be_read_refuses_before_it_asks(world: CassandraWorld) -> None:
+    found = CassandraStore(world.store.session, read_only=True)
+    with pytest.raises(StoreFailed, match="read only"):
+        await found.append_batch(sealed_batch("dso-0"))
