@@ -59,7 +59,7 @@ class Unseen:
 
 @pytest.fixture
 async def world(real: Real) -> AsyncIterator[CassandraWorld]:
-    found = await CassandraWorld.open(real, "dying-bal")
+    found = await CassandraWorld.open(real, "altered-bal")
     yield found
     await found.close()
 
