@@ -42,12 +42,14 @@ def send_each(send: Callable[[str, bytes], Awaitable[None]]) -> Send:
 class BrokerSend:
     """A `Send` through any MQTT broker. Connects when first used and anew after the connection broke.
 
-    With a client of MQTT 5 it notices what the broker throws away; one of 3.1.1 is not told.
+    With a client of MQTT 5 it notices what the broker throws away; one of 3.1.1 is not told. One connection serves every
+    output and lane, in turns: what the broker refuses of one window must not be taken for an answer to another.
     """
 
     def __init__(self, client: Callable[[], aiomqtt.Client]) -> None:
         self._make = client
         self._client: aiomqtt.Client | None = None
+        self._turn = asyncio.Lock()
         self._refused: dict[int, str] = {}
         """Packet identifiers of what the broker threw away, with its reason."""
 
@@ -58,7 +60,8 @@ class BrokerSend:
         for a source, also after a while: its rights may be on their way.
         """
         for pause in (*_RIGHTS_SECONDS, None):
-            refused = await self._send_all(messages)
+            async with self._turn:  # and not while waiting: others go on meanwhile
+                refused = await self._send_all(messages)
             if refused is None:
                 return
             if pause is None:
@@ -77,9 +80,10 @@ class BrokerSend:
                 window = messages[start : start + IN_FLIGHT]
                 refused = await self._send_window(client, window)
                 if refused is not None:
+                    await self._disconnect()  # Mosquitto 2.0 does so itself after it said what it refuses
                     return refused
         except aiomqtt.MqttError as error:
-            await self.close()
+            await self._disconnect()
             message = "the MQTT broker did not acknowledge what was published"
             raise Unavailable(message, remedy="it is tried again; check the broker") from error
         return None
@@ -96,22 +100,19 @@ class BrokerSend:
         ended: asyncio.Future[Any] = client._disconnected  # noqa: SLF001 - aiomqtt waits for acknowledgements until its time is over
         try:
             await asyncio.wait([sent, ended], return_when=asyncio.FIRST_COMPLETED)
-            if not self._refused:  # Mosquitto 2.0 ends the connection after it said what it refuses
-                if not sent.done():
-                    message = "the connection ended"
-                    raise aiomqtt.MqttError(message)
-                sent.result()
+            for place, (topic, _) in enumerate(window):
+                reason = self._refused.get((last + place) % _IDENTIFIERS + 1)
+                if reason is not None:
+                    return topic, reason
+            if not sent.done():
+                message = "the connection ended"
+                raise aiomqtt.MqttError(message)
+            sent.result()
         finally:
             sent.cancel()
             await asyncio.wait({sent})
             if not sent.cancelled():
                 sent.exception()
-        if self._refused:
-            await self.close()
-        for place, (topic, _) in enumerate(window):
-            reason = self._refused.get((last + place) % _IDENTIFIERS + 1)
-            if reason is not None:
-                return topic, reason
         return None
 
     async def _connected(self) -> aiomqtt.Client:
@@ -137,7 +138,11 @@ class BrokerSend:
         paho.on_publish = noting
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, once nothing is being sent."""
+        async with self._turn:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             try:
