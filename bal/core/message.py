@@ -24,6 +24,8 @@ class Message:
     digest: bytes
     device: str = field(default="", repr=False)
     """The device named in a PMU topic; empty elsewhere."""
+    refusal: str = ""
+    """Why the door it came in by does not take it, for its sender; empty where it does."""
 
     @property
     def size(self) -> int | None:

@@ -23,8 +23,8 @@ from bal.core.topics import (
 
 def message_of(destination: Destination, body: bytes) -> Message:
     """Return the message of a body held in memory, whatever door it came in by."""
-    source, form, device = destination
-    return Message(source, form, body, hashlib.sha256(body).digest(), device)
+    source, form, device, refusal = destination
+    return Message(source, form, body, hashlib.sha256(body).digest(), device, refusal)
 
 
 def intake_filters(source: Source) -> tuple[str, ...]:

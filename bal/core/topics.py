@@ -14,6 +14,7 @@ TOPIC_CHARACTERS = 512
 """Longest topic or filter looked at. The BAL's own stay under 120; MQTT itself would allow 65,535 bytes."""
 TOPIC_LEVELS = 16
 """Most levels of a topic or filter: matching costs a step a level, and field buses stay under ten."""
+MISNAMED = "the device in the topic is not a name: 1 to 48 of a-z, 0-9 and '-'"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -54,6 +55,8 @@ class Destination(NamedTuple):
     form: Form
     device: str = ""
     """The device a PMU topic names; empty for CIM."""
+    refusal: str = ""
+    """Why nothing that arrives there is taken; empty where it is."""
 
 
 def _is_text(topic: str) -> bool:
@@ -133,14 +136,18 @@ def readings_topic(source: str, point: str) -> str:
 
 
 def parse_topic(topic: str) -> Destination | None:
-    """Return what `bal/{source}/cim` or `bal/{source}/pmu/{device}` stands for, None for any other topic."""
+    """Return what `bal/{source}/cim` or `bal/{source}/pmu/{device}` stands for, None for any other topic.
+
+    A source may publish under any device, as a broker's rights cannot say what a name is: one that is none is refused here.
+    """
     levels = topic.split("/", 4)
     if len(levels) < 3 or levels[0] != ROOT or not is_name(levels[1]):
         return None
     if len(levels) == 3 and levels[2] == "cim":
         return Destination(levels[1], "cim")
-    if len(levels) == 4 and levels[2] == "pmu" and is_name(levels[3]):
-        return Destination(levels[1], "pmu", levels[3])
+    if len(levels) == 4 and levels[2] == "pmu":
+        named = is_name(levels[3])
+        return Destination(levels[1], "pmu", levels[3] if named else "", "" if named else MISNAMED)
     return None
 
 

@@ -7,7 +7,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiomqtt
@@ -218,24 +218,21 @@ class MqttInbox:
                 await asyncio.sleep(delay)
 
     def _delivery(self, connected: _Connected, arrived: aiomqtt.Message) -> MqttDelivery | None:
+        """Return a message for the lane, also one to be refused: its sender is told and its bytes are quarantined there."""
         place = connected.received(arrived.mid, arrived.qos)
-        body, reason = arrived.payload, ""
-        if not isinstance(body, bytes | bytearray):
-            reason = "an MQTT message without a payload"
-        elif arrived.retain:
-            reason = "a retained message"
-        elif len(body) > self._limit:
-            reason = "an MQTT message larger than allowed"
-        else:
-            try:
-                return MqttDelivery(
-                    connected, place, self._ownership.message(None, str(arrived.topic), bytes(body))
-                )
-            except BalError as error:
-                reason = error.what
-        log.warning("mqtt message not taken", reason=reason)
-        connected.settle(place, [])
-        return None
+        try:
+            message = self._ownership.message(None, str(arrived.topic), arrived.payload)
+        except BalError as error:  # of a source that is no longer this lane's: nobody to tell
+            log.warning("mqtt message not taken", reason=error.what)
+            connected.settle(place, [])
+            return None
+        if arrived.retain:
+            message = replace(
+                message, refusal="retained messages are not taken: send it without the retain flag"
+            )
+        elif len(arrived.payload) > self._limit:
+            message = replace(message, refusal=f"the message is larger than {self._limit} bytes")
+        return MqttDelivery(connected, place, message)
 
     async def _subscribe(self, client: aiomqtt.Client, sources: Sequence[Source]) -> None:
         wanted = {topic_filter for source in sources for topic_filter in intake_filters(source)}

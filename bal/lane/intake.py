@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from bal.core.errors import BalError
+from bal.core.errors import BalError, Unreadable
 from bal.core.message import Message
 from bal.core.source import Source
 from bal.lane.room import Room
@@ -99,6 +99,9 @@ class Intake:
             if ticket.ended.done():
                 return
             self._admit(ticket)
+        if ticket.message.refusal:
+            await ticket.parts.put(Unreadable(ticket.message.refusal))
+            return
         try:
             known = await self._store.receipt(ticket.message.source, ticket.message.digest)
             if known is not None and known.complete:

@@ -15,6 +15,7 @@ import pytest
 
 from bal.core.address import AddressRange
 from bal.core.message import Message, Receipt
+from bal.core.topics import MISNAMED
 from bal.ingest import MqttInbox, MqttSettings
 from bal.ports import Delivery, Inbox
 from tests.brokers import PASSWORD, SOURCES, Field, eventually, running
@@ -234,6 +235,26 @@ async def test_eight_mebibytes_pass(door: Door) -> None:
     async with door.inbox.deliveries() as deliveries:
         (delivery,) = await take(deliveries, 1)
     assert delivery.message.body == body
+
+
+async def test_what_cannot_be_taken_is_handed_on_to_be_refused(door: Door) -> None:
+    """Whatever a source may publish to its topics has an answer: the lane quarantines it and tells why."""
+    odd = ("bal/dso-a/pmu/PMU_1", "bal/dso-a/pmu/")
+    for topic in odd:
+        await door.send(b"{}", topic=topic)
+    await door.send(b"")
+    async with door.field.client("dso-a") as sender:
+        await sender.subscribe("bal/dso-a/rejected", qos=1)
+        async with door.inbox.deliveries() as deliveries:
+            *misnamed, empty = await take(deliveries, 3)
+            for delivery in misnamed:
+                rejections = ((delivery.message.refusal, "message"),)
+                await delivery.reject(receipt(delivery.message, rejections=rejections))
+            told = [json.loads((await anext(sender.messages)).payload) for _ in odd]
+    assert [(each.message.device, each.message.refusal) for each in misnamed] == [("", MISNAMED)] * 2
+    assert (empty.message.body, empty.message.refusal) == (b"", "")  # no document: its reader says so
+    digest = hashlib.sha256(b"{}").hexdigest()
+    assert [(each["digest"], each["rejections"][0]["reason"]) for each in told] == [(digest, MISNAMED)] * 2
 
 
 async def test_retained_messages_are_no_documents(door: Door) -> None:

@@ -1,5 +1,7 @@
 """What the real broker refuses: looked at from where it would arrive, as a broker acknowledges what it throws away."""
 
+import asyncio
+import hashlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import aiomqtt
 import pytest
 
 from bal.core.errors import Conflict
+from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.source import Source
 from bal.core.topics import TopicMapping
 from bal.pki import Authority
@@ -150,6 +153,21 @@ async def test_a_message_over_the_limit_ends_the_connection(shared: Shared) -> N
     with pytest.raises(aiomqtt.MqttError):
         async with shared.ours.client("dso-x", seconds=REFUSED_SECONDS) as client:
             await client.publish("bal/dso-x/cim", b"x" * (9 * 1024 * 1024), qos=1)
+
+
+async def test_a_message_over_the_limit_in_a_packet_under_it_is_handed_on_to_be_refused(
+    shared: Shared,
+) -> None:
+    """The broker's limit is on packets: what it lets through and no message may be has its answer all the same."""
+    body = b"x" * (MQTT_MESSAGE_BYTES + 1)
+    await shared.ours.fresh("lane")
+    async with shared.ours.client("dso-x") as client:
+        await client.publish("bal/dso-x/cim", body, qos=1)
+    async with shared.ours.inbox("lane").deliveries() as deliveries, asyncio.timeout(20):
+        delivery = await anext(deliveries)
+    assert delivery.message.digest == hashlib.sha256(body).digest()
+    assert delivery.message.refusal == f"the message is larger than {MQTT_MESSAGE_BYTES} bytes"
+    await shared.ours.forget("lane")
 
 
 async def test_rights_taken_back_hold_for_who_is_connected_and_for_what_waits(shared: Shared) -> None:

@@ -8,6 +8,7 @@ from bal.core.ownership import Ownership, may_publish, may_subscribe
 from bal.core.source import Source
 from bal.core.topics import (
     ALL_RIGHTS,
+    MISNAMED,
     Destination,
     Rights,
     TopicMapping,
@@ -53,13 +54,13 @@ def test_names_of_topics() -> None:
     [
         ("bal/dso-a/cim", Destination("dso-a", "cim")),
         ("bal/dso-a/pmu/pmu-1", Destination("dso-a", "pmu", "pmu-1")),
+        ("bal/dso-a/pmu/", Destination("dso-a", "pmu", "", MISNAMED)),
+        ("bal/dso-a/pmu/PMU", Destination("dso-a", "pmu", "", MISNAMED)),
         *(
             (topic, None)
             for topic in (
                 "bal/dso-a/cim/",
                 "bal/dso-a/pmu",
-                "bal/dso-a/pmu/",
-                "bal/dso-a/pmu/PMU",
                 "bal/dso-a/pmu/a/b",
                 "bal/Dso/cim",
                 "bal//cim",

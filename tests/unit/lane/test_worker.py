@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,19 @@ async def test_messages_become_batches_in_order_and_everyone_has_a_receipt() -> 
         assert bench.metrics.counts["published"] == 6
         await worker.settled(done[2])
         assert (worker.room.messages, worker.room.unanchored, worker.room.unpublished_bytes) == (0, 0, 0)
+
+
+async def test_what_its_door_refuses_is_quarantined_whole_and_never_answered_from_a_receipt() -> None:
+    bench = Bench()
+    async with bench.running() as worker:
+        good = message("1 2@1")
+        await answered(*await take(worker, "1 2@1"))
+        ticket = await worker.take(replace(good, refusal="too large"), SOURCE, wait=True)
+        with pytest.raises(Unreadable, match="too large"):
+            await ticket.stored
+        ((_, digest, _),) = bench.quarantine.kept
+        (refused,) = bench.quarantine.kept.values()
+        assert (digest, refused.reason, refused.fragment) == (good.digest, "too large", good.body)
 
 
 async def test_the_same_message_again_is_answered_from_its_receipt() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 import pytest
@@ -40,7 +40,7 @@ class Connection:
         self._client = SimpleNamespace(_last_mid=0, on_publish=lambda *_: None)
         self._disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def __aenter__(self) -> "Connection":
+    async def __aenter__(self) -> Self:
         self._broker.connections += 1
         return self
 
