@@ -9,9 +9,8 @@ from typing import Any
 import aiomqtt
 
 from bal.core.source import Source
-from bal.ingest import BrokerAccounts, BrokerRights, MqttInbox, MqttSettings
+from bal.ingest import BrokerAccounts, BrokerRights, MqttInbox, MqttSettings, RightsFolder, may_publish
 from bal.pki import Authority
-from bal.publish import BrokerSend
 from bal.stack.authority import issued
 from bal.stack.server import Guest
 from tests.brokers import PASSWORD, SOURCES
@@ -27,20 +26,17 @@ class MosquittoField:
         self.identity = name
         self.sources = sources
         self.settings: Mapping[str, Any] = real.admit("mosquitto", Guest(name, "dso"))["mqtt"]
-        self.rights = BrokerRights(Path(self.settings["rights"]), name)
-        self.accounts = BrokerAccounts(Path(self.settings["rights"]), name)
+        self.folder = RightsFolder(
+            Path(self.settings["rights"]), lambda topic: may_publish(self.access(""), topic)
+        )
+        self.rights = BrokerRights(self.folder, name)
+        self.accounts = BrokerAccounts(self.folder, name)
 
     async def prepare(self) -> None:
         """Put rights and accounts in force."""
         await self.rights.grant(self.sources)
-        # The broker reads them when it comes to it; a sender waits for that.
-        send = BrokerSend(lambda: self.access(f"{self.identity}-prepares").client(persistent=False))
-        await send([(f"bal/{source.name}/accepted", b"") for source in self.sources])
-        await send.close()
         if "dso-b" in {source.name for source in self.sources}:
-            self.accounts.put("dso-b", PASSWORD)
-        # A session that is away while the broker reads its rights would lose them: it has read them by then.
-        await asyncio.sleep(1.0)
+            await asyncio.to_thread(self.accounts.put, "dso-b", PASSWORD)
 
     def tls(self, name: str | None, other: Authority | None = None) -> ssl.SSLContext:
         """Return the TLS settings of an identity: by certificate of the stack's CA or another, or by none."""

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from bal.bootstrap.broker import broker_access
 from bal.bootstrap.identities import accounts, authority, server_certificate
 from bal.bootstrap.writing import Opened
-from bal.core.errors import Misconfigured
+from bal.core.errors import Unavailable
 from bal.core.source import Source
 from bal.ingest import (
     BrokerSettings,
@@ -92,11 +93,9 @@ class Subscriptions:
 
 def _outside(opened: Opened) -> Field:
     settings, registry = opened.settings.mqtt, opened.registry
-    ca, certificate, key = (_needed(settings, name) for name in ("ca", "certificate", "key"))
 
     def client(part: str) -> MqttSettings:
-        name = session_name(settings.identity, part, opened.keys.lookup)
-        return MqttSettings(settings.host, settings.port, name, ca, certificate, key)
+        return broker_access(settings, session_name(settings.identity, part, opened.keys.lookup))
 
     def of_lane(lane: str) -> Callable[[], list[Source]]:
         return lambda: [source for source in registry.all().values() if source.lane == lane]
@@ -108,18 +107,13 @@ def _outside(opened: Opened) -> Field:
 
     async def start() -> str:
         if opened.rights is not None:  # before anything is subscribed to
-            await opened.rights.grant(list(registry.all().values()))
+            with suppress(
+                Unavailable
+            ):  # a broker that is away: the inboxes wait for it, and `Granting` tries again
+                await opened.rights.grant(list(registry.all().values()))
         return f"{settings.host}:{settings.port}"
 
     return Field(inboxes, start, send.close, [inbox.subscribed for inbox in inboxes.values()])
-
-
-def _needed(settings: object, name: str) -> Path:
-    path: Path | None = getattr(settings, name)
-    if path is None:
-        message = "this setting is missing, and the MQTT broker is outside"
-        raise Misconfigured(message, subject=f"mqtt.{name}", remedy="set it in bal.toml")
-    return path
 
 
 def _put(publishers: list[Publisher], *outputs: Publisher) -> None:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from bal.bootstrap.broker import rights_folder
 from bal.config import Settings, load
 from bal.core.errors import Misconfigured
 from bal.home import Home
-from bal.ingest import BrokerAccounts, RightsFolder
+from bal.ingest import BrokerAccounts
 from bal.ingest.accounts import Accounts
 from bal.pki import Authority
 
@@ -50,14 +51,19 @@ def users(home: Home) -> Accounts | BrokerAccounts:
     settings = load(home.path).mqtt
     if settings.broker == "embedded":
         return accounts(home)
-    if settings.rights is None:
+    folder = rights_folder(settings)
+    if folder is None:
         message = "the users of this broker are not kept from here"
         raise Misconfigured(message, subject="mqtt.rights", remedy="add them where the broker runs")
-    return BrokerAccounts(settings.rights, settings.identity)
+    return BrokerAccounts(folder, settings.identity)
 
 
 def tell_broker(home: Home) -> None:
-    """Let a broker outside know whose certificates are revoked now: new connections are refused, standing ones idle."""
+    """Let a broker outside know whose certificates are revoked now: new connections are refused, standing ones idle.
+
+    Returns once it does. `Unavailable` when it is there and does not take note.
+    """
     settings = load(home.path)
-    if settings.mqtt.broker == "outside" and settings.mqtt.rights is not None:
-        RightsFolder(settings.mqtt.rights).withdraw(authority(home, settings).withdrawn())
+    folder = rights_folder(settings.mqtt)
+    if folder is not None:
+        folder.withdraw(authority(home, settings))

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bal.bootstrap.adapters import open_ledger, open_store
+from bal.bootstrap.broker import rights_folder
 from bal.config import KafkaSettings, MqttSettings, Settings
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
@@ -123,9 +124,8 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
 
 
 def _rights(settings: MqttSettings) -> BrokerRights | None:
-    if settings.broker == "embedded" or settings.rights is None:
-        return None
-    return BrokerRights(settings.rights, settings.identity)
+    folder = rights_folder(settings)
+    return None if folder is None else BrokerRights(folder, settings.identity)
 
 
 async def _add_kafka(

@@ -75,6 +75,16 @@ def revoke(
             typer.echo(f"{each.name} {each.serial} revoked")
 
 
+@app.command("renew-crl")
+def renew_crl(home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
+    """Sign the revocation list anew: past its date, brokers and databases refuse everybody."""
+    ca = _authority(home)
+    until = ca.renew_crl()
+    _tell_broker(home)
+    facts = {"crl": str(ca.crl_path), "until": until.isoformat()}
+    print_json(facts) if as_json else typer.echo(f"{facts['crl']} until {until:%Y-%m-%d}")
+
+
 @app.command("list")
 def list_certificates(home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
     """List what was issued, and what will expire soon."""

@@ -7,6 +7,7 @@ from bal.ingest.embedded import EmbeddedInbox, Intake
 from bal.ingest.mqtt import MqttInbox, MqttSettings, session_name
 from bal.ingest.rights import BrokerRights
 from bal.ingest.rights_folder import RightsFolder
+from bal.ingest.trial import may_publish
 
 __all__ = [
     "Accounts",
@@ -19,5 +20,6 @@ __all__ = [
     "MqttInbox",
     "MqttSettings",
     "RightsFolder",
+    "may_publish",
     "session_name",
 ]

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import secrets
-from pathlib import Path
 
 from bal.core.acl import is_grantable
 from bal.core.errors import Conflict, Malformed
@@ -26,8 +25,8 @@ def mosquitto_hash(password: str, salt: bytes, iterations: int = ITERATIONS) -> 
 class BrokerAccounts:
     """The accounts one BAL has at a broker. Blocking; the broker ends connections of accounts that are gone."""
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self.folder = RightsFolder(folder)
+    def __init__(self, folder: RightsFolder, identity: str) -> None:
+        self.folder = folder
         self._identity = identity
 
     def put(self, name: str, password: str) -> None:
@@ -46,20 +45,17 @@ class BrokerAccounts:
         with self.folder.writing():
             self._refuse_foreign(name)
             mine = self.folder.passwords(self._identity)
-            if _is_of(mine.get(name, ""), password):
-                return
-            changed = self.folder.put_passwords(self._identity, {**mine, name: hashed})
-        if changed:
-            self.folder.reload()
+            if not _is_of(mine.get(name, ""), password):
+                self.folder.put_passwords(self._identity, {**mine, name: hashed})
+            self.folder.tell()
 
     def remove(self, name: str) -> None:
         """Remove an account; none is no harm."""
         with self.folder.writing():
             mine = self.folder.passwords(self._identity)
             kept = {user: value for user, value in mine.items() if user != name}
-            changed = self.folder.put_passwords(self._identity, kept)
-        if changed:
-            self.folder.reload()
+            self.folder.put_passwords(self._identity, kept)
+            self.folder.tell()
 
     def _refuse_foreign(self, name: str) -> None:
         parts = self.folder.parts()

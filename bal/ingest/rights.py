@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 
 from bal.core.acl import acl_text, is_grantable, overlap
-from bal.core.errors import Conflict
+from bal.core.errors import Conflict, Unavailable
 from bal.core.ownership import Ownership, service_rights
 from bal.core.source import Source
 from bal.core.topics import NO_RIGHTS, Rights
@@ -29,15 +28,16 @@ def broker_rights(identity: str, sources: Sequence[Source]) -> dict[str, Rights]
 class BrokerRights:
     """What the registrations of one BAL grant at a broker whose folder of rights is at hand."""
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self._folder = RightsFolder(folder)
+    def __init__(self, folder: RightsFolder, identity: str) -> None:
+        self._folder = folder
         self._identity = identity
 
     async def grant(self, sources: Sequence[Source]) -> None:
-        """Write the rights of these registrations and let the broker read them; nothing when they are the same.
+        """Write the rights of these registrations and return once the broker has read them; at once when it had.
 
         Raises `Conflict` when another BAL has a topic that these sources would send to, `Misconfigured` when the folder
-        or a part in it cannot be used; the broker's list stays as it was then.
+        or a part in it cannot be used; the broker's list stays as it was then. `Unavailable` when the broker has not read
+        them, or is away.
         """
         await asyncio.to_thread(self._grant, list(sources))
 
@@ -48,9 +48,12 @@ class BrokerRights:
             log.warning("identities the broker cannot tell from others get no rights", count=left_out)
         with self._folder.writing():
             self._refuse_foreign(rights)
-            changed = self._folder.put(self._identity, acl_text(rights))
-        if changed:
-            self._folder.reload()
+            self._folder.put(self._identity, acl_text(rights))
+            if not self._folder.tell():
+                message = "the MQTT broker is away and has not read these rights"
+                raise Unavailable(
+                    message, subject=self._folder.path.name, remedy="start it; it is tried again"
+                )
 
     def _refuse_foreign(self, rights: dict[str, Rights]) -> None:
         """Refuse topics of another BAL: whoever comes first has them, as with the sources on the ledger."""

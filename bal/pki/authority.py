@@ -127,7 +127,7 @@ class Authority:
         """Open an authority; raise `NotFound` or `Misconfigured`."""
         if not cls.exists(directory):
             message = "there is no certificate authority"
-            raise NotFound(message, subject=directory.name, remedy="make one with `bal pki create`")
+            raise NotFound(message, subject=directory.name, remedy="make one with `bal pki init`")
         try:
             certificate = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
             key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
@@ -214,9 +214,9 @@ class Authority:
         revoked = {issued.name for issued in clients if issued.revoked_at is not None}
         return frozenset(revoked - {issued.name for issued in clients if issued.valid(moment)})
 
-    def renew_crl(self) -> None:
-        """Sign the revocation list anew, with a new `nextUpdate`."""
-        self._write_crl(list(self._crl()), self._crl_number() + 1)
+    def renew_crl(self) -> datetime:
+        """Sign the revocation list anew; return until when it counts (`nextUpdate`)."""
+        return self._write_crl(list(self._crl()), self._crl_number() + 1)
 
     def warnings(self) -> Sequence[str]:
         """Return what will expire within 30 days, in words; empty when all is well."""
@@ -271,10 +271,12 @@ class Authority:
     def _crl_number(self) -> int:
         return int(self._crl().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number)
 
-    def _write_crl(self, entries: Sequence[x509.RevokedCertificate], number: int) -> None:
+    def _write_crl(self, entries: Sequence[x509.RevokedCertificate], number: int) -> datetime:
         crl = make.revocation_list(self._certificate, self._key, entries, number)
         write_file(self.crl_der_path, crl.public_bytes(serialization.Encoding.DER), PUBLIC, replace=True)
         write_file(self.crl_path, crl.public_bytes(serialization.Encoding.PEM), PUBLIC, replace=True)
+        assert crl.next_update_utc is not None, "every list of ours has one"
+        return crl.next_update_utc
 
 
 def _broken(part: str) -> BalError:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import secrets
-import signal
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,8 @@ from bal.core.acl import acl_text
 from bal.core.errors import Unavailable
 from bal.core.topics import Rights
 from bal.durable import PUBLIC, make_directory, write_file
-from bal.ingest import RightsFolder
+from bal.ingest import MqttSettings, RightsFolder, may_publish
+from bal.pki import Authority
 from bal.resources import resource
 from bal.stack import mosquitto_install
 from bal.stack.authority import authority, issued
@@ -96,7 +96,9 @@ class Mosquitto:
                     raise Unavailable(message, subject=self.name, remedy=remedy) from error
                 time.sleep(_POLL_SECONDS)
             else:
-                return
+                break
+        # A broker that ran already goes by the revocation list it has read; a new one has read everything.
+        self._rights(layout, ports).withdraw(Authority.open(layout.pki))
 
     def check(self, layout: Layout, ports: Mapping[str, int]) -> str:
         """Publish a message over TLS and receive that very message."""
@@ -140,13 +142,11 @@ class Mosquitto:
         if guest.audits:
             return {}
         certificate, key = issued(layout, guest.name)
-        folder = RightsFolder(rights_path(layout))
+        folder = self._rights(layout, ports)
         with folder.writing():
-            changed = self._deny(layout, folder)  # one that was dismissed before has a certificate again
             if guest.name not in folder.parts():
-                changed |= folder.put(guest.name, f"user {guest.name}\n")
-            if changed:
-                folder.reload()
+                folder.put(guest.name, f"user {guest.name}\n")
+        folder.withdraw(Authority.open(layout.pki))  # whose certificate was revoked has a new one now
         return {
             "mqtt": {
                 "broker": "outside",
@@ -162,40 +162,28 @@ class Mosquitto:
 
     def dismiss(self, layout: Layout, ports: Mapping[str, int], name: str) -> bool:
         """Remove the rights that the guest has and those it gave to its sources; what waits in sessions stays."""
-        del ports
-        folder = RightsFolder(rights_path(layout))
+        folder = self._rights(layout, ports)
         with folder.writing():
             found = folder.remove(name)
-            self._deny(layout, folder)
-        folder.reload()
+        folder.withdraw(Authority.open(layout.pki))
         return found
-
-    def _deny(self, layout: Layout, folder: RightsFolder) -> bool:
-        with authority(layout) as ca:
-            return folder.deny(ca.withdrawn())
 
     def stop(self, layout: Layout, ports: Mapping[str, int]) -> None:
         """Stop the broker; sessions and what waits in them are saved."""
         for process in self.processes(layout, ports):
             process.stop(30.0)
 
-    def reload(self, layout: Layout, ports: Mapping[str, int]) -> None:
-        """Let the broker read certificates, revocation list, rights and passwords again."""
-        for process in self.processes(layout, ports):
-            process.signal(signal.SIGHUP)
-
     def configure(self, layout: Layout, ports: Mapping[str, int]) -> bool:
         """Write what the broker reads; tell whether it reads another configuration than before."""
         make_directory(layout.server(self.name))
         for folder in (data_path(layout), rights_path(layout)):
             make_directory(folder)
-        issued(layout, CHECK)
+        rights = self._rights(layout, ports)
         with authority(layout) as ca:
             certificate, key = ca.paths_of_server(BROKER)
             if not (certificate.exists() and key.exists()):
                 ca.issue_server(server=BROKER, replace=True)
             places = {"ca": ca.certificate_path, "crl": ca.crl_path, "certificate": certificate, "key": key}
-        rights = RightsFolder(rights_path(layout))
         with rights.writing():
             rights.put(CHECK, acl_text({CHECK: Rights((CHECK_TOPIC,), (CHECK_TOPIC,))}))
             rights.merge_passwords()
@@ -215,6 +203,12 @@ class Mosquitto:
             return False
         write_file(path, text.encode(), PUBLIC, replace=True)
         return True
+
+    def _rights(self, layout: Layout, ports: Mapping[str, int]) -> RightsFolder:
+        """Return the folder of rights as the stack's own identity asks about it."""
+        certificate, key = issued(layout, CHECK)
+        access = MqttSettings(HOST, ports["mqtt"], "", layout.pki / "ca.crt", certificate, key)
+        return RightsFolder(rights_path(layout), lambda topic: may_publish(access, topic))
 
 
 def configuration(values: Mapping[str, object]) -> str:

@@ -1,15 +1,15 @@
 """Two BALs at one broker, somebody who may read everything and somebody who may write everything."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiomqtt
 import pytest
 
 from bal.core.source import Source
 from bal.core.topics import TopicMapping
-from bal.ingest import RightsFolder
 from tests.mosquitto_field import MosquittoField
 from tests.real import Real
 
@@ -36,6 +36,15 @@ class Shared:
 
     ours: MosquittoField
     theirs: MosquittoField
+
+    @asynccontextmanager
+    async def granting(self, sources: Sequence[Source]) -> AsyncIterator[None]:
+        """Put other sources of ours in force, for as long as the context lasts."""
+        await self.ours.rights.grant(sources)
+        try:
+            yield
+        finally:
+            await self.ours.rights.grant(self.ours.sources)
 
     async def arriving(self, name: str, topic: str, version: aiomqtt.ProtocolVersion) -> set[str]:
         """Return the topics on which something arrives when `name` publishes to `topic`."""
@@ -65,30 +74,27 @@ async def _until_end(client: aiomqtt.Client) -> set[str]:
     raise AssertionError
 
 
-@pytest.fixture(scope="session")
-def folder(real: Real) -> Iterator[RightsFolder]:
-    """Return the folder of rights, with a part for the tests: all may read `end`."""
-    rights = RightsFolder(Path(real("mosquitto")["rights"]))
+@pytest.fixture(scope="module")
+def shared(real: Real) -> Iterator[Shared]:
+    """Put the rights of both BALs' sources in force, and a part for the tests; take them back at the end.
+
+    Whoever changes rights in a test puts them back: each change costs the broker a reading of its files.
+    """
+    ours, theirs = MosquittoField(real, "our-bal", OURS), MosquittoField(real, "their-bal", THEIRS)
     everybody = ("dso-x", "dso-z", "head-end", "reader", "stranger", "watcher", "our-bal", "their-bal")
     part = "".join(f"user {name}\ntopic read end\n" for name in everybody)
     part += "user watcher\ntopic read #\nuser author\ntopic write #\n"
-    with rights.writing():
-        rights.put("tests", part)
-    rights.reload()
-    yield rights
-    with rights.writing():
-        rights.put("tests", "")
-    rights.reload()
+    _put(ours, part)
+    for field in (ours, theirs):
+        asyncio.run(field.prepare())
+    yield Shared(ours, theirs)
+    real("mosquitto")  # a test may have failed while it was away
+    _put(ours, "")
+    for field in (ours, theirs):
+        asyncio.run(field.rights.grant([]))
 
 
-@pytest.fixture
-async def shared(real: Real, folder: RightsFolder) -> AsyncIterator[Shared]:
-    """Put the rights of both BALs' sources in force; take them back at the end."""
-    del folder
-    ours, theirs = MosquittoField(real, "our-bal", OURS), MosquittoField(real, "their-bal", THEIRS)
-    for field in (ours, theirs):
-        await field.prepare()
-    shared = Shared(ours, theirs)
-    yield shared
-    for field in (ours, theirs):
-        await field.rights.grant([])
+def _put(field: MosquittoField, part: str) -> None:
+    with field.folder.writing():
+        field.folder.put("tests", part)
+        assert field.folder.tell()

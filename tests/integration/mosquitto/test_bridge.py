@@ -54,12 +54,12 @@ async def test_the_example_joins_two_brokers_and_lets_nothing_else_through(
     shared: Shared, tmp_path: Path
 ) -> None:
     ours = shared.ours
-    with ours.accounts.folder.writing():
-        ours.accounts.folder.put(
+    with ours.folder.writing():
+        ours.folder.put(
             NAME,
             f"user {NAME}\ntopic read bus/documents\ntopic write bus/receipts/#\ntopic write bus/bal/#\n",
         )
-    ours.accounts.folder.reload()
+        ours.folder.tell()
     layout, ports = Layout(tmp_path / "stack", ours.layout.cache), _free_ports()
     process = _bridged(shared, layout, ports)
     rights = layout.server("mosquitto") / "rights"
@@ -106,8 +106,9 @@ async def test_the_example_joins_two_brokers_and_lets_nothing_else_through(
             assert found == {there: here.encode() for here, there in out.items()}
     finally:
         process.stop()
-        with ours.accounts.folder.writing():
-            ours.accounts.folder.put(NAME, "")
+        with ours.folder.writing():
+            ours.folder.put(NAME, "")
+            ours.folder.tell()
 
 
 async def _until_open(port: int) -> None:

@@ -8,19 +8,27 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from bal.core.acl import acl_text
 from bal.core.errors import Conflict
 from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.source import Source
 from bal.core.topics import TopicMapping
+from bal.ingest.rights import broker_rights
 from bal.pki import Authority
 from bal.stack.authority import authority
 from tests.brokers import PASSWORD
 from tests.integration.mosquitto.conftest import Shared
-from tests.mosquitto_field import MosquittoField
+from tests.integration.mosquitto.knocking import (
+    LET_IN,
+    NO_CERTIFICATE,
+    NOT_AUTHORISED,
+    REVOKED,
+    UNKNOWN_CA,
+    knock,
+)
 from tests.real import Real
 
 V311, V5 = aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5
-REFUSED_SECONDS = 1
 
 
 @pytest.mark.parametrize("version", [V311, V5])
@@ -112,47 +120,57 @@ async def test_nobody_without_a_good_certificate_or_password_gets_in(shared: Sha
     ours = shared.ours
     foreign = Authority.create(tmp_path / "foreign")
     foreign.issue_client("dso-x")
-    password_port = ours.facts["password_port"]
-    ours.accounts.put("metering", PASSWORD)
-    for client in (
-        ours.client("dso-x", tls=ours.tls("dso-x", foreign), seconds=REFUSED_SECONDS),
-        ours.client(None, seconds=REFUSED_SECONDS),
-        ours.client(None, user=("metering", PASSWORD), port=ours.facts["port"], seconds=REFUSED_SECONDS),
-        ours.client(None, user=("metering", "wrong" + PASSWORD), seconds=REFUSED_SECONDS),
-        ours.client(None, user=("dso-x", ""), seconds=REFUSED_SECONDS),
-        ours.client(None, port=password_port, seconds=REFUSED_SECONDS),
-        ours.client("dso-x", port=password_port, seconds=REFUSED_SECONDS),
+    await asyncio.to_thread(ours.accounts.put, "metering", PASSWORD)
+    good, wrong = ("metering", PASSWORD), ("metering", "wrong" + PASSWORD)
+    certificates, passwords = ours.facts["port"], ours.facts["password_port"]
+    for port, tls, user, answer in (
+        (certificates, ours.tls("dso-x"), None, LET_IN),
+        (certificates, ours.tls("dso-x", foreign), None, UNKNOWN_CA),
+        (certificates, ours.tls(None), None, NO_CERTIFICATE),
+        (certificates, ours.tls(None), good, NO_CERTIFICATE),
+        (passwords, ours.tls(None), good, LET_IN),
+        (passwords, ours.tls(None), wrong, NOT_AUTHORISED),
+        (passwords, ours.tls(None), ("dso-x", ""), NOT_AUTHORISED),
+        (passwords, ours.tls(None), None, NOT_AUTHORISED),
+        (passwords, ours.tls("dso-x"), None, NOT_AUTHORISED),
     ):
-        with pytest.raises(aiomqtt.MqttError):
-            async with client:
-                pass
-    async with ours.client(None, user=("metering", PASSWORD), seconds=REFUSED_SECONDS):
-        pass
+        assert await knock(port, tls, user) == answer
+    await asyncio.to_thread(ours.accounts.remove, "metering")
+    assert await knock(passwords, ours.tls(None), good) == NOT_AUTHORISED
 
 
-async def test_who_removed_is_thrown_out(shared: Shared) -> None:
-    shared.ours.accounts.put("metering", PASSWORD)
+async def test_who_was_removed_is_thrown_out(shared: Shared) -> None:
+    await asyncio.to_thread(shared.ours.accounts.put, "metering", PASSWORD)
     async with shared.ours.client(None, user=("metering", PASSWORD)) as client:
-        shared.ours.accounts.remove("metering")
-        with pytest.raises(aiomqtt.MqttError):
-            async for _ in client.messages:
-                pass
+        await asyncio.to_thread(shared.ours.accounts.remove, "metering")
+        async with asyncio.timeout(20):
+            with pytest.raises(aiomqtt.MqttError, match="Disconnected during message iteration"):
+                async for _ in client.messages:
+                    pass
 
 
 async def test_a_retained_message_is_refused_and_nobody_gets_it(shared: Shared) -> None:
-    with pytest.raises(aiomqtt.MqttError):
-        async with shared.ours.client("dso-x", seconds=REFUSED_SECONDS) as client:
-            await client.publish("bal/dso-x/cim", b"kept", qos=1, retain=True)
+    async with shared.ours.client("dso-x") as client:
+        await _thrown_out(client, b"kept", retain=True)
     async with shared.ours.client("watcher") as watcher, shared.ours.client("author") as author:
         await watcher.subscribe("#", qos=1)
         await author.publish("end", b"", qos=1)
         assert str((await anext(watcher.messages)).topic) == "end"
 
 
+async def _thrown_out(client: aiomqtt.Client, body: bytes, *, retain: bool = False) -> None:
+    """Publish, and wait for the broker to end the connection over it: its acknowledgement never comes."""
+    publishing = asyncio.ensure_future(client.publish("bal/dso-x/cim", body, qos=1, retain=retain))
+    with pytest.raises(aiomqtt.MqttError, match="Disconnected during message iteration"):
+        await asyncio.wait_for(anext(client.messages), 20)
+    publishing.cancel()
+    await asyncio.wait([publishing])
+    assert publishing.cancelled()
+
+
 async def test_a_message_over_the_limit_ends_the_connection(shared: Shared) -> None:
-    with pytest.raises(aiomqtt.MqttError):
-        async with shared.ours.client("dso-x", seconds=REFUSED_SECONDS) as client:
-            await client.publish("bal/dso-x/cim", b"x" * (9 * 1024 * 1024), qos=1)
+    async with shared.ours.client("dso-x") as client:
+        await _thrown_out(client, b"x" * (9 * 1024 * 1024))
 
 
 async def test_a_message_over_the_limit_in_a_packet_under_it_is_handed_on_to_be_refused(
@@ -179,8 +197,8 @@ async def test_rights_taken_back_hold_for_who_is_connected_and_for_what_waits(sh
     unread = [source.model_copy(update={"readers": ()}) for source in ours.sources]
     async with ours.client("reader", identifier="reader-2") as connected:
         await connected.subscribe([("bal/dso-x/certified/+", 1), ("end", 1)])
-        await ours.rights.grant(unread)
         async with (
+            shared.granting(unread),
             ours.client("author") as author,
             ours.client("reader", identifier="reader-1", clean=False) as late,
         ):
@@ -208,32 +226,57 @@ async def test_another_bals_topics_cannot_be_taken(shared: Shared) -> None:
         shared.theirs.accounts.put("dso-x", PASSWORD)
 
 
-async def test_a_revoked_certificate_is_worth_nothing(real: Real, shared: Shared) -> None:
+async def test_a_revoked_certificate_is_worth_nothing(shared: Shared) -> None:
     """A new connection is refused; one that stands can do nothing any more."""
     lost = Source(name="dso-lost", lane="lane-1", topics=())
-    ours = MosquittoField(real, "our-bal", [*shared.ours.sources, lost])
-    await ours.prepare()
+    ours, port = shared.ours, shared.ours.facts["port"]
     stolen = ours.tls("dso-lost")
-    async with ours.client(tls=stolen) as connected, ours.client("watcher") as watcher:
+    async with (
+        shared.granting([*ours.sources, lost]),
+        ours.client(tls=stolen) as connected,
+        ours.client("watcher") as watcher,
+    ):
         await watcher.subscribe([("bal/dso-lost/#", 1), ("end", 1)])
         await connected.publish("bal/dso-lost/cim", b"before", qos=1)
         assert (await anext(watcher.messages)).payload == b"before"
         with authority(ours.layout) as ca:
             ca.revoke("dso-lost")
-            ours.accounts.folder.withdraw(ca.withdrawn())
-        with pytest.raises(aiomqtt.MqttError):
-            async with ours.client(tls=stolen, seconds=REFUSED_SECONDS):
-                pass
+        assert await asyncio.to_thread(ours.folder.withdraw, ca)
+        assert await knock(port, stolen) == REVOKED
         with suppress(aiomqtt.MqttError):  # or it was thrown out
-            await connected.publish("bal/dso-lost/cim", b"after", qos=1, timeout=REFUSED_SECONDS)
+            await connected.publish("bal/dso-lost/cim", b"after", qos=1, timeout=2)
         async with ours.client("author") as author:
             await author.publish("end", b"", qos=1)
         assert str((await anext(watcher.messages)).topic) == "end"
+        with authority(ours.layout) as ca:
+            ca.issue_client("dso-lost")
+        assert await asyncio.to_thread(ours.folder.withdraw, ca)
+        assert await shared.arriving("dso-lost", "bal/dso-lost/cim", V311) == {"bal/dso-lost/cim"}
+        assert await knock(port, stolen) == REVOKED
+
+
+async def test_a_new_revocation_list_is_read_by_a_broker_that_runs(real: Real, shared: Shared) -> None:
+    """As `bal stack up` signs it: by a broker that had not read it, everybody is refused once the old one has ended."""
+    ours, port = shared.ours, shared.ours.facts["port"]
+    gone = ours.tls("dso-gone")
+    assert await knock(port, gone) == LET_IN
     with authority(ours.layout) as ca:
-        ca.issue_client("dso-lost")
-        ours.accounts.folder.withdraw(ca.withdrawn())
-    async with ours.client("dso-lost"):
-        pass
-    with pytest.raises(aiomqtt.MqttError):
-        async with ours.client(tls=stolen, seconds=REFUSED_SECONDS):
-            pass
+        ca.revoke("dso-gone")
+    assert await knock(port, gone) == LET_IN  # nobody was told
+    server, ports = real.server("mosquitto"), real.ports("mosquitto")
+    (process,) = server.processes(real.layout, ports)
+    before = process.pid
+    await asyncio.to_thread(server.start, real.layout, ports, lambda _line: None)
+    assert process.pid == before
+    assert await knock(port, gone) == REVOKED
+
+
+async def test_a_change_nobody_was_told_of_is_in_force_after_the_next_start(shared: Shared) -> None:
+    """Killed between writing rights and telling the broker."""
+    ours = shared.ours
+    fewer = ours.sources[:1]
+    with ours.folder.writing():
+        ours.folder.put(ours.identity, acl_text(broker_rights(ours.identity, fewer)))
+    assert await shared.arriving("head-end", "bal/dso-y/cim", V311) == {"bal/dso-y/cim"}
+    async with shared.granting(fewer):
+        assert await shared.arriving("head-end", "bal/dso-y/cim", V311) == set()

@@ -61,13 +61,13 @@ async def test_what_the_broker_throws_away_is_not_published(shared: Shared) -> N
 
 
 async def test_rights_that_come_late_are_waited_for(shared: Shared) -> None:
-    await shared.ours.rights.grant(shared.ours.sources[:1])
     send = sender(shared)
-    sending = asyncio.ensure_future(send([("bal/dso-y/certified/point", b"at last")]))
-    await asyncio.sleep(0.1)
     async with shared.ours.client("watcher") as watcher:
         await watcher.subscribe("bal/dso-y/#", qos=1)
-        await shared.ours.rights.grant(shared.ours.sources)
+        async with shared.granting(shared.ours.sources[:1]):
+            sending = asyncio.ensure_future(send([("bal/dso-y/certified/point", b"at last")]))
+            await asyncio.sleep(0.1)
+            assert not sending.done()
         await asyncio.wait_for(sending, 20)
         assert (await anext(watcher.messages)).payload == b"at last"
     await send.close()

@@ -175,12 +175,16 @@ def test_files_that_are_mounted_or_copied_are_there_and_not_ignored() -> None:
 
 
 def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
-    """Rights and the revocation list come from other containers, which cannot signal it; its end is passed on."""
+    """Rights and the revocation list come from other containers, which cannot signal it; its end is passed on.
+
+    What changes before it handles the signal is told once it does: the signal would have ended it.
+    """
     watched, heard = tmp_path / "acl", tmp_path / "heard"
     watched.write_text("one")
     broker = tmp_path / "broker"
     broker.write_text(
-        f"#!/bin/sh\ntrap 'echo hup >> {heard}' HUP\ntrap 'echo term >> {heard}; exit 0' TERM\n"
+        f"#!/bin/sh\necho new > {tmp_path / 'first'}; mv {tmp_path / 'first'} {watched}; sleep 2.5\n"
+        f"trap 'echo hup >> {heard}' HUP\ntrap 'echo term >> {heard}; exit 0' TERM\n"
         f"echo up >> {heard}\nwhile :; do sleep 0.05; done\n"
     )
     broker.chmod(0o755)
@@ -195,14 +199,13 @@ def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
             time.sleep(0.05)
 
     try:
-        until(["up"])
-        time.sleep(0.2)
+        until(["up", "hup"])
         new = tmp_path / "new"
         new.write_text("two")
         new.rename(watched)
-        until(["up", "hup"])
+        until(["up", "hup", "hup"])
         process.terminate()
-        until(["up", "hup", "term"])
+        until(["up", "hup", "hup", "term"])
         assert process.wait(20) == 0
     finally:
         process.kill()

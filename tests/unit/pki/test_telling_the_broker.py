@@ -1,13 +1,16 @@
 """Revoking where the broker is outside: the CA of the stack, the rights of the broker."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bal.cli.pki import app
 from bal.core.acl import parse_acl
 from bal.core.source import Source
-from bal.ingest import BrokerRights
+from bal.ingest import BrokerRights, RightsFolder
 from bal.pki import Authority
 
 
@@ -15,12 +18,15 @@ async def test_revoking_takes_rights_away_and_issuing_gives_them_back(tmp_path: 
     home, rights = tmp_path / "home", tmp_path / "rights"
     home.mkdir()
     rights.mkdir()
-    Authority.create(tmp_path / "pki")
+    certificate, key = Authority.create(tmp_path / "pki").issue_client("bal-a")
     (home / "bal.toml").write_text(
         f'[pki]\npath = "{tmp_path / "pki"}"\n'
-        f'[mqtt]\nbroker = "outside"\nidentity = "bal-a"\nrights = "{rights}"\n'
+        f'[mqtt]\nbroker = "outside"\nidentity = "bal-a"\nrights = "{rights}"\nport = 1\n'
+        f'ca = "{tmp_path / "pki" / "ca.crt"}"\ncertificate = "{certificate}"\nkey = "{key}"\n'
     )
-    await BrokerRights(rights, "bal-a").grant([Source(name="dso-a", lane="lane")])
+    await BrokerRights(RightsFolder(rights, lambda _topic: True), "bal-a").grant(
+        [Source(name="dso-a", lane="lane")]
+    )
 
     def run(*arguments: str) -> None:
         done = CliRunner().invoke(app, [*arguments, "--home", str(home)])
@@ -35,3 +41,18 @@ async def test_revoking_takes_rights_away_and_issuing_gives_them_back(tmp_path: 
     assert granted() == {"bal-a"}
     run("issue", "dso-a")
     assert granted() == {"bal-a", "dso-a"}
+
+
+def test_the_revocation_list_is_signed_anew_and_a_broker_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bytes] = []
+    ca = Authority.create(tmp_path / "pki")
+    monkeypatch.setattr(
+        "bal.bootstrap.identities.tell_broker", lambda _home: told.append(ca.crl_path.read_bytes())
+    )
+    before = ca.crl_path.read_bytes()
+    done = CliRunner().invoke(app, ["renew-crl", "--json", "--home", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert told == [ca.crl_path.read_bytes()] != [before]
+    assert datetime.fromisoformat(json.loads(done.output)["until"]) > datetime.now(UTC) + timedelta(days=30)

@@ -7,7 +7,6 @@ from typing import Any, Self
 import aiomqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bal.core.errors import PublishRefused, Unavailable
@@ -58,7 +57,7 @@ class Connection:
         self._client._last_mid += 1
         identifier = self._client._last_mid
         if "/dso-b/" in topic:
-            self._client.on_publish(None, None, identifier, NOT_AUTHORISED, Properties(PacketTypes.PUBACK))
+            self._client.on_publish(None, None, identifier, NOT_AUTHORISED, None)
             self._end()
             return
         for _ in range(TURNS):
