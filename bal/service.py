@@ -1,7 +1,7 @@
 """The service: a home being written. What the doors, the operator and the CLI ask of it goes through here."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -225,8 +225,13 @@ class Service:
 
     async def register_source(self, source: Source) -> Source:
         """Register a source or change its registration, on the ledger and in the SCD."""
+        return await self.change_source(source.name, lambda _: source)
+
+    async def change_source(self, name: str, change: Callable[[Source], Source]) -> Source:
+        """Register what `change` makes of a registration as it stands when its turn comes, new where there is none."""
         async with self._registering:
-            check_name(source.name, "source")
+            check_name(name, "source")
+            source = change(self.source(name) or self.new_source(name))
             _check_zone(source)
             self.registry.check(source)
             self.pipeline.lane_of(source)
@@ -278,10 +283,10 @@ class Service:
 
     async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:
         """Suspend a source or lift its suspension, on the ledger first."""
-        source = self.registry.get(name)
+        self.registry.get(name)
         await self.ledger.suspend_source(name, suspended=suspended, why=why)
         standing = await self.ledger.suspended(name)  # by another organisation perhaps
-        return await self.register_source(source.model_copy(update={"suspended": standing}))
+        return await self.change_source(name, lambda now: now.model_copy(update={"suspended": standing}))
 
     async def _hold_sources(self) -> None:
         """Have every source on the ledger, and let its registration say what the ledger does of its suspension.

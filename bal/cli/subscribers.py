@@ -79,24 +79,22 @@ def remove(
 
 
 async def _add(home: "Home", name: str, source: str, points: list[str], meters: list[str]) -> dict[str, Any]:
-    from bal.bootstrap.identities import authority
+    from bal.bootstrap.identities import authority, tell_broker
     from bal.bootstrap.reading import open_reader
     from bal.config import load
-    from bal.core.errors import Conflict
     from bal.core.names import check_name
 
     check_name(name, "subscriber name")
     settings = load(home.path)
     async with open_reader(home) as reader:
-        registered = await reader.registered(source)
+        await reader.registered(source)
         sources = await reader.store.sources()
         points += [each for meter in meters for each in reader.pseudonyms(source, meter)]
-    if _is_other_identity(settings, name, sources):
-        message = "this is the name of a source, of a sender or of the BAL itself"
-        raise Conflict(message, subject=name, remedy="choose another name for the subscriber")
     ca = authority(home, settings)
-    certificate, key = _certificate(ca, name)
-    answer = await _register(home, _with(registered, name, points))
+    _refuse_others(home, settings, ca, name, sources)
+    certificate, key = _certificate(home, ca, name)
+    await asyncio.to_thread(tell_broker, home)  # one that was revoked before has rights again
+    answer = await _ask(home, "PUT", source, name, json={"points": points})
     facts = {"name": name, "source": source, "points": len(set(points)), "outputs": answer["outputs"]}
     return {**facts, **_told(settings, facts), "folder": str(_hand_out(home, ca, name, certificate, key))}
 
@@ -130,87 +128,81 @@ async def _list(home: "Home") -> list[dict[str, Any]]:
 
 
 async def _remove(home: "Home", name: str, source: str | None) -> dict[str, Any]:
-    from bal.bootstrap.identities import authority
+    from bal.bootstrap.identities import authority, tell_broker
     from bal.bootstrap.reading import open_reader
     from bal.config import load
     from bal.core.errors import NotFound
+    from bal.core.subscribing import reads
 
     settings = load(home.path)
     async with open_reader(home) as reader:
         sources = await reader.store.sources()
-    reads = [each for each in sources if _reads(each, name)]
-    taken = [each for each in reads if source in {None, each.name}]
+    read = [each for each in sources if reads(each, name)]
+    taken = [each for each in read if source in {None, each.name}]
     if not taken:
-        message = "there is no such subscriber" if not reads else "it does not read this source"
+        message = "there is no such subscriber" if not read else "it does not read this source"
         raise NotFound(message, subject=name, remedy="see them with `bal subscribers list`")
     for each in taken:
-        await _register(home, _without(each, name))
+        await _ask(home, "DELETE", each.name, name)
     revoked = []
-    if source is None and not _is_other_identity(settings, name, sources):
+    if source is None and _folder(home, name).exists() and not _is_other_identity(settings, name, sources):
         ca = authority(home, settings)
-        if any(each.name == name and each.revoked_at is None for each in ca.list()):
-            revoked = [each.serial for each in ca.revoke(name)]
+        if any(each.name == name and each.kind == "client" and each.revoked_at is None for each in ca.list()):
+            revoked = [each.serial for each in ca.revoke(name, "client")]
+            await asyncio.to_thread(tell_broker, home)
     return {"name": name, "sources": [each.name for each in taken], "revoked": revoked}
 
 
-def _reads(source: "Source", name: str) -> bool:
-    return name in source.readers or any(grant.subscriber == name for grant in source.grants)
-
-
-def _with(source: "Source", name: str, points: list[str]) -> dict[str, Any]:
-    """Return the change of a registration that lets a subscriber read points of it, or all of it."""
-    from bal.core.errors import Conflict
-
-    grants = {grant.subscriber: grant.points for grant in source.grants}
-    if not points:
-        grants.pop(name, None)
-        readers = sorted({*source.readers, name})
-    elif name in source.readers:
-        message = "this subscriber reads the whole source already"
-        raise Conflict(
-            message, subject=name, remedy=f"first: bal subscribers remove {name} --source {source.name}"
-        )
-    else:
-        grants[name] = (*grants.get(name, ()), *points)
-        readers = list(source.readers)
-    return _change(source.name, readers, grants)
-
-
-def _without(source: "Source", name: str) -> dict[str, Any]:
-    grants = {grant.subscriber: grant.points for grant in source.grants if grant.subscriber != name}
-    return _change(source.name, [each for each in source.readers if each != name], grants)
-
-
-def _change(source: str, readers: list[str], grants: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-    given = [{"subscriber": name, "points": list(points)} for name, points in sorted(grants.items())]
-    return {"name": source, "readers": readers, "grants": given}
-
-
-async def _register(home: "Home", body: dict[str, Any]) -> dict[str, Any]:
+async def _ask(home: "Home", method: str, source: str, name: str, **request: Any) -> dict[str, Any]:
     from bal.cli.control import ask, control
 
     async with control(home) as client:
-        answer: dict[str, Any] = await ask(client, "POST", "/sources", json=body)
+        answer: dict[str, Any] = await ask(client, method, f"/sources/{source}/subscribers/{name}", **request)
         return answer
+
+
+def _refuse_others(
+    home: "Home", settings: "Settings", ca: "Authority", name: str, sources: "list[Source]"
+) -> None:
+    """Refuse a name whose certificate is somebody else's: its key would be handed out, and `remove` would revoke it."""
+    from bal.core.errors import Conflict
+
+    if _is_other_identity(settings, name, sources):
+        message = "this is the name of a source, of a sender or of the BAL itself"
+        raise Conflict(message, subject=name, remedy="choose another name for the subscriber")
+    if not _folder(home, name).exists() and any(each.name == name for each in ca.list()):
+        message = "the authority has issued a certificate of this name, and not to a subscriber of this BAL"
+        raise Conflict(message, subject=name, remedy="choose another name for the subscriber")
 
 
 def _is_other_identity(settings: "Settings", name: str, sources: "list[Source]") -> bool:
     """Tell whether a name sends, or is what this BAL itself goes by: its certificate is no subscriber's."""
-    own = {settings.mqtt.identity}
-    for path in (settings.kafka.certificate, settings.kafka.admin_certificate):
-        own |= set() if path is None else {path.stem}
+    from bal.publish.kafka.access import principal_of
+
+    kafka = settings.kafka
+    certificates = (settings.mqtt.certificate, kafka.certificate, kafka.admin_certificate)
+    own = {settings.mqtt.identity, *(principal_of(path) for path in certificates if path is not None)}
     return name in own or any(name == each.name or name in each.identities for each in sources)
 
 
-def _certificate(ca: "Authority", name: str) -> tuple[Path, Path]:
+def _folder(home: "Home", name: str) -> Path:
+    """Return the folder of what a subscriber is handed; where there is one, the certificate of its name is its own."""
+    return home.path / _FOLDER / name
+
+
+def _certificate(home: "Home", ca: "Authority", name: str) -> tuple[Path, Path]:
     """Return certificate and key of a subscriber: those it has while they are valid, else new ones."""
     from datetime import UTC, datetime
+
+    from bal.durable import make_directory
 
     paths = ca.client_paths(name)
     now = datetime.now(UTC)
     if any(each.name == name and each.kind == "client" and each.valid(now) for each in ca.list()):
         return paths
-    return ca.issue_client(name)
+    made = ca.issue_client(name)
+    make_directory(_folder(home, name))
+    return made
 
 
 def _told(settings: "Settings", facts: dict[str, Any]) -> dict[str, Any]:
@@ -230,11 +222,10 @@ def _told(settings: "Settings", facts: dict[str, Any]) -> dict[str, Any]:
 
 def _hand_out(home: "Home", ca: "Authority", name: str, certificate: Path, key: Path) -> Path:
     """Write what the subscriber is handed: CA, certificate, key, and the same as Kafka's Java clients read it."""
-    from bal.durable import PUBLIC, SECRET, make_directory, write_file
+    from bal.durable import PUBLIC, SECRET, write_file
     from bal.publish.kafka.access import client_properties
 
-    folder = home.path / _FOLDER / name
-    make_directory(folder)
+    folder = _folder(home, name)
     for file, content, mode in (
         ("ca.crt", ca.certificate_path.read_bytes(), PUBLIC),
         (f"{name}.crt", certificate.read_bytes(), PUBLIC),

@@ -17,6 +17,7 @@ from bal.core.instant import read_instant
 from bal.core.message import Form, Message
 from bal.core.names import check_name
 from bal.core.source import Source
+from bal.core.subscribing import subscribed, unsubscribed
 from bal.gateway import problems
 from bal.gateway.answers import json_answer
 from bal.gateway.body import Body, Receiver, receive
@@ -69,6 +70,12 @@ class SuspensionAsked(_Asked):
     """What suspending and resuming take."""
 
     why: str
+
+
+class PointsAsked(_Asked):
+    """What letting a subscriber in takes."""
+
+    points: list[str] = Field(default_factory=list)
 
 
 class ClientAsked(_Asked):
@@ -153,10 +160,31 @@ async def register_source(asked: dict[str, Any], operations: Service) -> Respons
         raise Malformed(
             "the service itself sets this", remedy=f"leave out {', '.join(sorted(_SET_BY_SERVICE))}"
         )
-    before = operations.source(name)
-    known = (before or operations.new_source(name)).model_dump()
-    source = await operations.register_source(Source.model_validate({**known, **asked}))
+    source = await operations.change_source(
+        name, lambda known: Source.model_validate({**known.model_dump(), **asked})
+    )
     return json_answer(source.model_dump(mode="json"))
+
+
+@router.put("/sources/{name}/subscribers/{subscriber}")
+async def subscribe(name: str, subscriber: str, asked: PointsAsked, operations: Service) -> Response:
+    """Let a subscriber also read these points of a source, without any all of it."""
+    _known(operations, name)
+    source = await operations.change_source(name, lambda known: subscribed(known, subscriber, asked.points))
+    return json_answer(source.model_dump(mode="json"))
+
+
+@router.delete("/sources/{name}/subscribers/{subscriber}")
+async def unsubscribe(name: str, subscriber: str, operations: Service) -> Response:
+    """Let a subscriber read nothing of a source; one that does not is no harm."""
+    _known(operations, name)
+    source = await operations.change_source(name, lambda known: unsubscribed(known, subscriber))
+    return json_answer(source.model_dump(mode="json"))
+
+
+def _known(operations: Service, name: str) -> None:
+    if operations.source(check_name(name, "source name")) is None:
+        raise UnknownSource("this source is not registered", subject=name, remedy="register it first")
 
 
 @router.post("/sources/{name}/suspend")

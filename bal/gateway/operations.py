@@ -1,6 +1,6 @@
 """What the operator's control routes ask of the service."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from bal.core.address import Address
@@ -25,6 +25,10 @@ class Operations(Protocol):
 
     async def register_source(self, source: Source) -> Source:
         """Register a source or change its registration; return it as recorded."""
+        ...
+
+    async def change_source(self, name: str, change: Callable[[Source], Source]) -> Source:
+        """Register what `change` makes of a registration as it stands when its turn comes, new where there is none."""
         ...
 
     async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:

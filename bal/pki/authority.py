@@ -14,6 +14,7 @@ from bal.core.errors import BalError, Conflict, Malformed, Misconfigured, NotFou
 from bal.core.names import check_name
 from bal.durable import PUBLIC, SECRET, make_directory, write_file
 from bal.pki import certificates as make
+from bal.pki.reserved import RESERVED
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 SERVER = "server"
@@ -151,12 +152,17 @@ class Authority:
         make_directory(paths[0].parent)
         return self._issue(paths, make.Leaf(server, hosts, client=peer), replace=replace)
 
-    def issue_client(self, name: str, *, replace: bool = False) -> tuple[Path, Path]:
+    def issue_client(self, name: str, *, replace: bool = False, service: bool = False) -> tuple[Path, Path]:
         """Issue a certificate whose common name is the identity `name`; return (certificate, key) paths.
 
-        Raises `Conflict` when it has a valid one and `replace` was not asked for. One that is replaced stays valid
-        until revoked.
+        `service` is for the stack's own: nobody else gets a name of a server or an administrator. Raises `Conflict` for
+        those, and when there is a valid one and `replace` was not asked for. One that is replaced stays valid until revoked.
         """
+        if not service and (
+            name in RESERVED or any(i.kind == "server" and i.name == name for i in self.list())
+        ):
+            message = "this is the name of a server or of who administers it"
+            raise Conflict(message, subject=name, remedy="choose another name")
         return self._issue(self.client_paths(name), make.Leaf(name), replace=replace)
 
     def keystore(self, paths: tuple[Path, Path]) -> bytes:
@@ -167,15 +173,17 @@ class Authority:
         certificate, key = (path.read_bytes() for path in paths)
         return key + certificate + make.certificate_pem(self._certificate)
 
-    def revoke(self, name_or_serial: str) -> list[Issued]:
-        """Revoke every certificate of a client or server name, or the one of a serial number (hex); return them.
+    def revoke(self, name_or_serial: str, kind: str | None = None) -> list[Issued]:
+        """Revoke every certificate of a name, or the one of a serial number (hex), of one kind or both; return them.
 
         Raises `NotFound` when there is none that was not revoked before.
         """
         wanted = [
             issued
             for issued in self.list()
-            if issued.revoked_at is None and name_or_serial in {issued.name, issued.serial}
+            if issued.revoked_at is None
+            and name_or_serial in {issued.name, issued.serial}
+            and kind in {None, issued.kind}
         ]
         if not wanted:
             message = "there is no such certificate to revoke"

@@ -10,7 +10,7 @@ from typing import Final
 from cryptography import x509
 
 from bal.durable import make_directory
-from bal.pki import Authority
+from bal.pki import RESERVED, Authority
 from bal.stack.layout import Layout
 
 RENEW_BEFORE: Final = timedelta(days=30)
@@ -40,14 +40,14 @@ def revocation_list_ends(path: Path) -> datetime:
 
 
 def issued(layout: Layout, name: str) -> tuple[Path, Path]:
-    """Return certificate and key of an identity of the stack; issued when it has no valid one."""
+    """Return certificate and key of an identity of the stack, its own or a guest's; issued when it has no valid one."""
     now = datetime.now(UTC)
     with authority(layout) as ca:
         paths = ca.client_paths(name)
         valid = any(each.name == name and each.kind == "client" and each.valid(now) for each in ca.list())
         if valid and all(path.exists() for path in paths):
             return paths
-        return ca.issue_client(name, replace=True)
+        return ca.issue_client(name, replace=True, service=name in RESERVED)
 
 
 def revoke(layout: Layout, names: Iterable[str]) -> bool:

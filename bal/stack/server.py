@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bal.core.errors import Conflict
+from bal.pki import RESERVED
 from bal.stack.layout import Layout
 from bal.stack.process import Process
 
@@ -33,6 +35,12 @@ class Guest:
     """`dso`, `market` or `regulator`: whose Fabric identities and whose peer it uses."""
     audits: str = ""
     """Empty for one that runs a BAL; for an auditor the name of the guest whose database it reads."""
+
+    def __post_init__(self) -> None:
+        """Refuse the names of servers and administrators: `Conflict`."""
+        if self.name in RESERVED:
+            message = "this is the name of a server or of who administers it"
+            raise Conflict(message, subject=self.name, remedy="choose another name")
 
 
 class Server(Protocol):

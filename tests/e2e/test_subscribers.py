@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bal.core.ownership import Ownership
 from bal.core.source import Source
+from bal.pki import Authority
 from tests.e2e import documents
 from tests.e2e.command import Shell
 
@@ -87,3 +88,32 @@ def test_who_sends_is_no_subscriber_and_keeps_its_certificate(tmp_path: Path) ->
     )
     unknown = shell("subscribers", "add", "market-1", "--source", "dso-z", "--json")
     assert json.loads(unknown.err)["type"] == "urn:bal:problem:unknown-source"
+
+
+def test_a_name_that_is_somebody_elses_is_no_subscribers(tmp_path: Path) -> None:
+    """Of servers, of their administrators, and of whoever else the authority knows: its key is not handed out."""
+    pki = tmp_path / "pki"
+    ca = Authority.create(pki)
+    ca.issue_client("other-bal")
+    ca.issue_client("kafka-admin", service=True)
+    ca.issue_server(server="dso-gateway")
+    own = [ca.issue_client(name) for name in ("this-bal", "this-admin")]
+    files = [tmp_path / name for name in ("a.crt", "b.crt")]
+    for file, (certificate, _) in zip(files, own, strict=True):
+        file.write_bytes(certificate.read_bytes())  # named otherwise than who bears it
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "bal.toml").write_text(
+        f'[pki]\npath = "{pki}"\n[kafka]\ncertificate = "{files[0]}"\nadmin_certificate = "{files[1]}"\n'
+    )
+    shell = Shell(home)
+    before = [each.serial for each in ca.list()]
+    others = ("other-bal", "kafka-admin", "dso-gateway", "this-admin")
+    shell.done("sources", "add", "dso-a", *(f"--reader={name}" for name in others))
+    for name in others:
+        refused = shell("subscribers", "add", name, "--source", "dso-a", "--json")
+        assert (refused.code, refused.problem()["type"]) == (2, "urn:bal:problem:conflict"), name
+        assert not (home / "subscribers" / name).exists()
+        gone = shell.done("subscribers", "remove", name, "--json").value()
+        assert gone["revoked"] == [], name
+    assert [(each.serial, each.revoked_at) for each in ca.list()] == [(serial, None) for serial in before]

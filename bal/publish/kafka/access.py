@@ -30,14 +30,7 @@ class KafkaAccess:
     @property
     def principal(self) -> str:
         """The name Kafka knows this BAL by: the common name of its certificate. `Misconfigured`."""
-        try:
-            subject = x509.load_pem_x509_certificate(self.certificate.read_bytes()).subject
-        except (OSError, ValueError) as error:
-            raise _unreadable(self.certificate) from error
-        (name,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[:1] or (None,)
-        if name is None:
-            raise _unreadable(self.certificate)
-        return str(name.value)
+        return principal_of(self.certificate)
 
     def tls(self) -> ssl.SSLContext:
         """Return the TLS context of the BAL's own certificate. `Misconfigured`."""
@@ -53,6 +46,18 @@ class KafkaAccess:
         if self.admin_certificate is None or self.admin_key is None:
             return None
         return librdkafka(self.servers, self.ca, self.admin_certificate, self.admin_key)
+
+
+def principal_of(certificate: Path) -> str:
+    """Return the name a broker knows the bearer of a certificate by: its common name. `Misconfigured`."""
+    try:
+        subject = x509.load_pem_x509_certificate(certificate.read_bytes()).subject
+    except (OSError, ValueError) as error:
+        raise _unreadable(certificate) from error
+    (name,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[:1] or (None,)
+    if name is None:
+        raise _unreadable(certificate)
+    return str(name.value)
 
 
 def librdkafka(servers: tuple[str, ...], ca: Path, certificate: Path, key: Path) -> dict[str, Any]:

@@ -50,6 +50,9 @@ class RecordedOperations:
         self.sources[source.name] = source.model_copy(update={"recorded_at": NOW, "organisation": "DsoMSP"})
         return self.sources[source.name]
 
+    async def change_source(self, name: str, change: Callable[[Source], Source]) -> Source:
+        return await self.register_source(change(self.source(name) or self.new_source(name)))
+
     async def suspend(self, name: str, *, suspended: bool, why: str) -> Source:
         if name not in self.sources:
             raise NotFound("there is no such source", subject=name)
@@ -127,6 +130,24 @@ async def test_ingest_answers_with_the_receipt(control: Control) -> None:
         ("dso-a", "cim", "pmu-7", XML)
     ] * 2
     assert control.operations.sources["dso-a"].lane == "bal-1"
+
+
+async def test_subscribers_come_and_go_one_by_one(control: Control) -> None:
+    await control.operations.register_source(Source(name="dso-a", lane="bal-1", readers=("market-1",)))
+    place = "/sources/dso-a/subscribers"
+    for name, points in (("market-2", []), ("home-1", ["a" * 26])):
+        answer = await control.http.put(f"{place}/{name}", json={"points": points})
+        assert answer.status_code == 200
+    found = control.operations.sources["dso-a"]
+    assert found.readers == ("market-1", "market-2")
+    assert [(grant.subscriber, grant.points) for grant in found.grants] == [("home-1", ("a" * 26,))]
+    for name in ("market-1", "home-1", "nobody"):
+        assert (await control.http.delete(f"{place}/{name}")).status_code == 200
+    found = control.operations.sources["dso-a"]
+    assert (found.readers, found.grants) == (("market-2",), ())
+    refused = await control.http.put("/sources/dso-z/subscribers/home-1", json={})
+    assert refused.json()["type"] == "urn:bal:problem:unknown-source"
+    assert "dso-z" not in control.operations.sources
 
 
 async def test_a_file_of_any_size(control: Control) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bal.core.address import Address
 from bal.core.errors import Unavailable
 from bal.core.source import Source
+from bal.core.subscribing import subscribed
 from bal.ports import ReadingQuery
 from tests.unit.lane.office import Office
 from tests.unit.lane.world import SOURCE, message
@@ -108,3 +110,18 @@ async def test_what_both_lanes_hold_is_republished_in_order() -> None:
         office.output.given.clear()
         assert await service.republish("dso-a", start=Address("bal-1", 0, 0)) == {"jsonl": 3}
         assert [each[:2] for each in office.output.given] == [("bal-1", 0), ("bal-2", 0), ("bal-1", 1)]
+
+
+async def test_changes_of_one_registration_at_a_time_all_count() -> None:
+    """Two who let a subscriber in at a time: neither takes the other's away again."""
+    office = Office()
+    async with office.open(SOURCE) as service:
+        names = [f"reader-{number}" for number in range(4)]
+
+        def letting_in(name: str) -> Callable[[Source], Source]:
+            return lambda known: subscribed(known, name, [])
+
+        await asyncio.gather(*(service.change_source("dso-a", letting_in(name)) for name in names))
+        found = service.source("dso-a")
+        assert found is not None
+        assert found.readers == tuple(names)

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bal.core.errors import Conflict, Malformed, Misconfigured, NotFound
 from bal.durable import write_file
-from bal.pki import Authority, RevocationList, certificates
+from bal.pki import RESERVED, Authority, RevocationList, certificates
 
 
 @pytest.fixture
@@ -247,3 +247,24 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         write_file(path, b"three", 0o600, replace=True)
     assert path.read_bytes() == b"one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_client_bears_the_name_of_a_server_or_an_administrator(tmp_path: Path) -> None:
+    """Whoever bears one may do everything at that server."""
+    authority = Authority.create(tmp_path / "pki")
+    authority.issue_server(server="dso-gateway")
+    for name in (*RESERVED, "dso-gateway"):
+        with pytest.raises(Conflict, match="server"):
+            authority.issue_client(name)
+    assert [each.name for each in authority.list()] == ["dso-gateway"]
+    authority.issue_client("kafka-admin", service=True)
+
+
+def test_a_revocation_of_one_kind_leaves_the_other(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "pki")
+    authority.issue_client("both")
+    authority.issue_server(server="both")
+    assert [each.kind for each in authority.revoke("both", "client")] == ["client"]
+    with pytest.raises(NotFound):
+        authority.revoke("both", "client")
+    assert [each.kind for each in authority.revoke("both")] == ["server"]

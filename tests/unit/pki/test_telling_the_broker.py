@@ -8,8 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bal.cli.pki import app
+from bal.cli.sources import app as sources
+from bal.cli.subscribers import app as subscribers
 from bal.core.acl import parse_acl
 from bal.core.source import Source
+from bal.home import Home
 from bal.ingest import BrokerRights, RightsFolder
 from bal.pki import Authority
 
@@ -56,3 +59,24 @@ def test_the_revocation_list_is_signed_anew_and_a_broker_told(
     assert done.exit_code == 0, done.output
     assert told == [ca.crl_path.read_bytes()] != [before]
     assert datetime.fromisoformat(json.loads(done.output)["until"]) > datetime.now(UTC) + timedelta(days=30)
+
+
+def test_a_broker_is_told_of_subscribers_that_come_and_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once their certificate is issued, and once it is revoked: else it would go on letting them in."""
+    told: list[list[bool]] = []
+
+    def tell(home: Home) -> None:
+        found = Authority.open(home.pki).list()
+        told.append([each.revoked_at is not None for each in found if each.name == "market-1"])
+
+    monkeypatch.setattr("bal.bootstrap.identities.tell_broker", tell)
+    for program, *arguments in (
+        (sources, "add", "dso-a"),
+        (subscribers, "add", "market-1", "--source", "dso-a"),
+        (subscribers, "remove", "market-1"),
+    ):
+        done = CliRunner().invoke(program, [*arguments, "--home", str(tmp_path / "home")])
+        assert done.exit_code == 0, done.output
+    assert told == [[False], [True]]

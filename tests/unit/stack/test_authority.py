@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bal.pki import Authority
+from bal.core.errors import Conflict
+from bal.pki import RESERVED, Authority
 from bal.pki import certificates as certificates_of
+from bal.pki.authority import SERVER
 from bal.stack import authority as room
+from bal.stack import cassandra, cassandra_guests, kafka, mosquitto
 from bal.stack.examination import examine
 from bal.stack.fabric.authority import Authority as Organisation
 from bal.stack.layout import Layout
+from bal.stack.server import Guest
 from bal.stack.stack import Stack
 
 
@@ -75,3 +79,19 @@ def test_doctor_looks_at_no_certificate_that_nobody_shows(layout: Layout) -> Non
     assert count() == before - 1
     assert [room.revoke(layout, [name]) for name in ("dso-a", "dso-a", "dso-b")] == [True, True, False]
     assert count() == before - 2
+
+
+def test_names_of_the_stacks_own_are_nobody_elses(layout: Layout) -> None:
+    own = {
+        *(server.BROKER for server in (kafka, mosquitto)),
+        kafka.ADMIN,
+        mosquitto.CHECK,
+        cassandra.NODE,
+        cassandra_guests.ADMIN,
+        SERVER,
+    }
+    assert own == RESERVED
+    for name in own:
+        assert room.issued(layout, name)[0].exists()
+        with pytest.raises(Conflict):
+            Guest(name, "dso")
