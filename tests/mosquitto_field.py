@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from bal.stack.authority import issued
 from bal.stack.server import Guest
 from tests.brokers import PASSWORD, SOURCES
 from tests.real import Real
+
+
+def done(work: Coroutine[Any, Any, None]) -> None:
+    """Do something for all tests of a module, from a fixture that a test's own loop asked for."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 class MosquittoField:

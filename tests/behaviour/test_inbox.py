@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from bal.core.topics import MISNAMED
 from bal.ingest import MqttInbox, MqttSettings
 from bal.ports import Delivery, Inbox
 from tests.brokers import PASSWORD, SOURCES, Field, eventually, running
-from tests.mosquitto_field import MosquittoField
+from tests.mosquitto_field import MosquittoField, done
 from tests.real import Real
 
 
@@ -56,9 +56,16 @@ async def take(deliveries: AsyncIterator[Delivery], count: int) -> list[Delivery
         return [await anext(deliveries) for _ in range(count)]
 
 
-async def _at_mosquitto(real: Real) -> AsyncIterator[Door]:
+@pytest.fixture(scope="module")
+def mosquitto(real: Real) -> Iterator[MosquittoField]:
+    """Put the sources' rights in force, once for all tests."""
     field = MosquittoField(real)
-    await field.prepare()
+    done(field.prepare())
+    yield field
+    done(field.rights.grant([]))
+
+
+async def _at_mosquitto(field: MosquittoField) -> AsyncIterator[Door]:
     await field.fresh()
     inbox = field.inbox()
 
@@ -76,7 +83,7 @@ async def _at_mosquitto(real: Real) -> AsyncIterator[Door]:
 )
 async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
     if request.param == "mosquitto":
-        async for each in _at_mosquitto(request.getfixturevalue("real")):
+        async for each in _at_mosquitto(request.getfixturevalue("mosquitto")):
             yield each
         return
     async with running(tmp_path) as field:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from bal.publish import BrokerSend, CertifiedTopics, EventStream, FlatTopics, Js
 from bal.publish.kafka import KafkaPublisher, KafkaTopics, certified_topic
 from tests.brokers import running
 from tests.certified import certified, erasure, readings_of
+from tests.mosquitto_field import MosquittoField, done
 from tests.real import Real
 from tests.streams import Topics, access
 
@@ -112,13 +113,69 @@ async def kafka(real: Real) -> AsyncIterator[Output]:
         await publisher.close()
 
 
+@pytest.fixture(scope="module")
+def field(real: Real) -> Iterator[MosquittoField]:
+    """Put rights in force by which a reader reads both sources, once for all tests."""
+    sources = [Source(name=name, lane="bal-1", readers=("out-reader",)) for name in sorted(BOTH)]
+    found = MosquittoField(real, "out-bal", sources)
+    done(found.rights.grant(sources))
+    with found.folder.writing():
+        found.folder.put(
+            "out-end", "user out-end\ntopic write bal-tests/end\nuser out-reader\ntopic read bal-tests/end\n"
+        )
+        assert found.folder.tell()
+    yield found
+    done(found.rights.grant([]))
+
+
+@asynccontextmanager
+async def mosquitto(
+    field: MosquittoField, kind: type[CertifiedTopics] | type[FlatTopics]
+) -> AsyncIterator[Output]:
+    """Publish to the real broker; what is seen is what a reader was sent."""
+    opened: list[BrokerSend] = []
+    kept = Collected()
+
+    def restart() -> Publisher:
+        opened.append(BrokerSend(lambda: field.access(f"out-{len(opened)}").client(persistent=False)))
+        return kind(opened[-1])
+
+    async with field.client("out-reader") as reader:
+        await reader.subscribe([("bal/+/certified/+", 1), ("bal/+/readings/+", 1), ("bal-tests/end", 1)])
+
+        async def seen() -> list[tuple[str, str]]:
+            async with field.client("out-end") as last:
+                await last.publish("bal-tests/end", b"", qos=1)
+            async with asyncio.timeout(60):
+                async for message in reader.messages:
+                    if str(message.topic) == "bal-tests/end":
+                        return kept.found()
+                    assert isinstance(message.payload, bytes)
+                    kept.messages.append((str(message.topic), message.payload))
+            raise AssertionError
+
+        yield Output(restart(), seen, restart, holds_erasures=False)
+    for send in opened:
+        await send.close()
+
+
 @pytest.fixture(
-    params=["jsonl", "mqtt", "mqtt-flat", "events", pytest.param("kafka", marks=pytest.mark.real)]
+    params=[
+        "jsonl",
+        "mqtt",
+        "mqtt-flat",
+        "events",
+        *(pytest.param(name, marks=pytest.mark.real) for name in ("kafka", "mosquitto", "mosquitto-flat")),
+    ]
 )
 async def output(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Output]:
     match request.param:
         case "kafka":
             async with kafka(request.getfixturevalue("real")) as found:
+                yield found
+        case "mosquitto" | "mosquitto-flat":
+            kind = CertifiedTopics if request.param == "mosquitto" else FlatTopics
+            async with mosquitto(request.getfixturevalue("field"), kind) as found:
                 yield found
         case "jsonl":
             yield jsonl(tmp_path)
