@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from bal.core.errors import Conflict
+
 RESERVED: Final = frozenset(
     {
         "server",
@@ -14,3 +16,10 @@ RESERVED: Final = frozenset(
     }
 )
 """Of the stack's servers, whether or not they have a certificate yet."""
+
+
+def refuse_reserved(name: str) -> None:
+    """Raise `Conflict` for a name that nobody else may bear."""
+    if name in RESERVED:
+        message = "this is the name of a server or of who administers it"
+        raise Conflict(message, subject=name, remedy="choose another name")

@@ -15,7 +15,7 @@ from bal.durable import PUBLIC, SECRET, make_directory, write_file
 from bal.resources import resource
 from bal.stack import toolchain
 from bal.stack.authority import authority
-from bal.stack.cassandra_guests import ADMIN, ADMIN_ROLE, administrator, admitted, dismissed, health, prepared
+from bal.stack.cassandra_guests import ADMIN_ROLE, administrator, admitted, dismissed, health, prepared
 from bal.stack.download import maven_jars
 from bal.stack.layout import Layout
 from bal.stack.ports import HOST
@@ -49,7 +49,6 @@ class Cassandra:
     """
 
     name = "cassandra"
-    identities = frozenset((NODE, ADMIN))
     downloads = f"Cassandra {VERSION} by Maven, 69 MB"
     disk = 600
     memory = 1600

@@ -42,7 +42,6 @@ class Kafka:
     """The stream broker of a stack."""
 
     name = "kafka"
-    identities = frozenset((BROKER, ADMIN))
     downloads = f"Kafka {VERSION} and its command line tools by Maven, 87 MB"
     disk = 400
     memory = 700

@@ -42,7 +42,6 @@ class Mosquitto:
     """The field broker of a stack. It listens at `address`; everything of the stack itself asks it at 127.0.0.1."""
 
     name = "mosquitto"
-    identities = frozenset((BROKER, CHECK))
     downloads = "Mosquitto 2, an existing one or Debian's packages, 1 MB"
     disk = 20
     memory = 50

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bal.core.errors import Conflict
-from bal.pki import RESERVED
+from bal.pki import refuse_reserved
 from bal.stack.layout import Layout
 from bal.stack.process import Process
 
@@ -38,9 +37,7 @@ class Guest:
 
     def __post_init__(self) -> None:
         """Refuse the names of servers and administrators: `Conflict`."""
-        if self.name in RESERVED:
-            message = "this is the name of a server or of who administers it"
-            raise Conflict(message, subject=self.name, remedy="choose another name")
+        refuse_reserved(self.name)
 
 
 class Server(Protocol):
@@ -51,8 +48,6 @@ class Server(Protocol):
 
     name: str
     """`fabric`, `cassandra`, `kafka`, `mosquitto`: its folder, its key in the facts, its argument on the command line."""
-    identities: frozenset[str]
-    """Common names of its own certificates: no guest is called so."""
     downloads: str
     """What `install` gets, from where and how much, for people: `Kafka 4.3.1 by Maven, 44 MB`."""
     disk: int

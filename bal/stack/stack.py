@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bal.core.errors import BalError, Conflict, Misconfigured, NotFound, Unavailable
+from bal.core.errors import BalError, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
+from bal.pki import refuse_reserved
 from bal.stack import left, room
 from bal.stack.authority import prepare, revoke
 from bal.stack.download import installing
@@ -142,7 +143,7 @@ class Stack:
 
     def admit(self, guest: Guest) -> dict[str, Any]:
         """Admit a guest everywhere; return its settings of all servers together."""
-        ports = self._ports_for(guest.name)
+        ports = self._all_ports()
         settings: dict[str, Any] = {}
         for server in self.servers:
             settings = merged(settings, server.admit(self.layout, ports[server.name], guest))
@@ -152,9 +153,10 @@ class Stack:
         """Take every right of a guest away everywhere; what it wrote stays.
 
         One server that fails stops no other: its error is raised in the end, and the next call goes on from there.
-        Raises `NotFound` where nobody of this name was ever admitted.
+        Raises `NotFound` where nobody of this name was ever admitted, `Conflict` for the name of a server.
         """
-        ports = self._ports_for(name)
+        refuse_reserved(name)
+        ports = self._all_ports()
         found = [revoke(self.layout, [name])]
         _all(
             self.servers,
@@ -183,16 +185,13 @@ class Stack:
             for path in gone:
                 shutil.rmtree(path)
 
-    def _ports_for(self, name: str) -> Mapping[str, Mapping[str, int]]:
-        """Return the ports of the servers. `NotFound` for one never started, `Conflict` for the name of one of them."""
+    def _all_ports(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the ports of the servers. Raises `NotFound` for one that was never started."""
         ports = self.facts().ports
         for server in self.servers:
             if server.name not in ports:
                 message = "this server was never started here"
                 raise NotFound(message, subject=server.name, remedy="`bal stack up`")
-            if name in server.identities:
-                message = f"{server.name} itself is called so"
-                raise Conflict(message, subject=name, remedy="choose another name")
         return ports
 
     @contextmanager

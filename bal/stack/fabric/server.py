@@ -32,7 +32,6 @@ class Fabric:
     """Three organisations, each a Raft orderer, a peer and a chaincode process; see `bal.stack.server.Server`."""
 
     name: str = "fabric"
-    identities: frozenset[str] = frozenset()  # members and guests of an organisation lie apart
     downloads: str = f"Hyperledger Fabric {VERSION} from the Go module proxy, 110 MB, then built by Go"
     disk: int = 1500
     """Modules 430, what Go keeps of a build 460, commands 100, a network's first data 400."""

@@ -34,7 +34,6 @@ class Fake:
         self, name: str, ports: Sequence[str] = ("main",), *, manner: str = "", lacks: Sequence[Missing] = ()
     ) -> None:
         self.name = name
-        self.identities = frozenset({f"{name}-admin"})
         self.guests: set[str] = set()
         self.downloads = f"{name} 1.0, 1 MB"
         self.disk, self.memory = 1, 1

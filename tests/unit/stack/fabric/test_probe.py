@@ -21,7 +21,7 @@ from bal.stack.fabric.organisations import ORGANISATIONS, Organisation
 from bal.stack.layout import Layout
 
 PORTS = {name: 20_000 + index for index, name in enumerate(Fabric().port_names())}
-COMMITTED = Status("tx", 0, 7)
+COMMITTED = Status("tx", 0, 7, "127.0.0.1:1")
 
 
 @pytest.fixture
