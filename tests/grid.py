@@ -23,7 +23,10 @@ class Grid:
         self.layout = real.layout
 
     def up(self, *names: str) -> None:
-        """Start what does not run of these servers, of all when none is named; return once each answers real requests."""
+        """Start what does not run of these servers, of all when none is named; return once each answers real requests.
+
+        One that a test started itself, by `Process.start`, is waited for like any other.
+        """
         for name in names or SERVERS:
             self.real(name)
 
@@ -61,6 +64,5 @@ class Grid:
 @pytest.fixture(scope="session")
 def grid(real: Real) -> Grid:
     """Return the four servers, running."""
-    real.require(*SERVERS)
     real.start(*SERVERS)
     return Grid(real)

@@ -1,12 +1,15 @@
 """Real servers for tests: `real("cassandra")` starts one when it is first asked for, once a session.
 
+Where a test of the session asks for all of them (the fixture `grid`), the first that is asked for starts them all: one
+after the other they take twice as long.
+
 Where its tools or files are missing the test is skipped with the reason, in CI it fails. `STACK=0` leaves them out.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -16,6 +19,7 @@ import pytest
 from bal.core.errors import BalError
 from bal.stack.layout import Layout, cache_path
 from bal.stack.server import Guest, Server
+from bal.stack.servers import SERVERS
 from bal.stack.servers import server as server_of
 from bal.stack.stack import Stack
 from make.stack import in_ci
@@ -28,38 +32,37 @@ START_SECONDS: Final = 600
 class Real:
     """The servers of one session, in a folder of its own."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, together: Collection[str] = ()) -> None:
+        """Start none yet; those of `together` are started as soon as one of them is asked for."""
         self.layout = layout
+        self._together = together
         self._stacks: dict[str, Stack] = {}
         self._reasons: dict[str, str] = {}
         self._failed: dict[str, str] = {}
+        self._ready: dict[str, dict[str, int | None]] = {}
+        """Of each server the process ids that it answered with."""
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def __call__(self, name: str) -> dict[str, Any]:
-        """Return the facts of a server that runs now; start it when it is asked for first, or was killed since."""
+        """Return the facts of a server that answers now; start what of it was not seen answering: killed or restarted since."""
         self.require(name)
+        if name in self._together:
+            self._start([each for each in self._together if not self._lack(each)])
+            self._together = ()
         if name in self._failed:  # waited for once, not for every test
             pytest.fail(self._failed[name])
-        stack = self._stacks.get(name) or Stack(self.layout, [server_of(name)])
-        facts = stack.facts()
-        if name not in self._stacks or not self._runs(stack.servers[0], facts.ports[name]):
-            self._reaper = self._reaper or watch(self.layout.path)
+        if not self._is_ready(name):
             try:
-                facts = stack.up(lambda _line: None)
+                self._up(name)
             except BalError as error:
                 self._failed[name] = f"{name} does not start: {error.diagnostics()}"
                 pytest.fail(self._failed[name])
-            self._stacks[name] = stack
-        return facts.servers[name]
+        return self._stacks[name].facts().servers[name]
 
     def start(self, *names: str) -> None:
-        """Start several servers at a time: on cold machines each is slow on its own."""
+        """Start several servers at a time: each is slow on its own."""
         self.require(*names)
-        waiting = [name for name in names if name not in self._stacks and name not in self._failed]
-        if len(waiting) > 1:
-            self._reaper = self._reaper or watch(self.layout.path)
-            with suppress(BalError):  # told of the one that failed, below
-                Stack(self.layout, [server_of(name) for name in waiting]).up(lambda _line: None)
+        self._start(names)
         for name in names:
             self(name)
 
@@ -68,12 +71,9 @@ class Real:
         if os.environ.get("STACK") == "0":
             pytest.skip("left out by STACK=0")
         for name in names:
-            if name in self._stacks:
-                continue
-            if name not in self._reasons:  # looked at once, not for every test
-                self._reasons[name] = self._lacks(name)
-            if self._reasons[name]:
-                self._refuse(self._reasons[name])
+            reason = self._lack(name)
+            if reason:
+                self._refuse(reason)
 
     def ports(self, name: str) -> Mapping[str, int]:
         """Return the ports of a server, by name."""
@@ -96,21 +96,45 @@ class Real:
 
     def stop(self) -> None:
         """Stop whatever was started, each of it though another fails."""
-        failed = []
-        for stack in self._stacks.values():
-            try:
-                stack.down(lambda _line: None)
-            except BalError as error:
-                failed.append(error.diagnostics())
-        if self._reaper is not None:
-            self._reaper.communicate(timeout=60)
-        assert failed == []
+        try:
+            if self._stacks:
+                Stack(self.layout, [server_of(name) for name in self._stacks]).down(lambda _line: None)
+        finally:
+            if self._reaper is not None:
+                self._reaper.communicate(timeout=60)
 
-    def _runs(self, server: Server, ports: Mapping[str, int]) -> bool:
-        return all(process.pid for process in server.processes(self.layout, ports))
+    def _start(self, names: Collection[str]) -> None:
+        """Start those of several servers that do not answer, at a time; `real(name)` tells of one that failed."""
+        waiting = [name for name in names if name not in self._failed and not self._is_ready(name)]
+        if len(waiting) > 1:
+            with suppress(BalError):
+                self._up(*waiting)
 
-    def _lacks(self, name: str) -> str:
-        """Return why a server can't be started here; empty when it can."""
+    def _up(self, *names: str) -> None:
+        self._reaper = self._reaper or watch(self.layout.path)
+        Stack(self.layout, [server_of(name) for name in names]).up(lambda _line: None)
+        for name in names:
+            self._stacks[name] = Stack(self.layout, [server_of(name)])
+            self._ready[name] = self._pids(name)
+
+    def _is_ready(self, name: str) -> bool:
+        """Tell whether the processes are those that were seen answering: one that runs again may not answer yet."""
+        return name in self._ready and self._ready[name] == self._pids(name)
+
+    def _pids(self, name: str) -> dict[str, int | None]:
+        stack = self._stacks[name]
+        processes = stack.servers[0].processes(self.layout, stack.facts().ports[name])
+        return {process.name: process.pid for process in processes}
+
+    def _lack(self, name: str) -> str:
+        """Return why a server can't be started here, empty when it can; looked at once, not for every test."""
+        if name in self._stacks:
+            return ""
+        if name not in self._reasons:
+            self._reasons[name] = self._looked_at(name)
+        return self._reasons[name]
+
+    def _looked_at(self, name: str) -> str:
         try:
             server = server_of(name)
         except BalError as error:
@@ -139,9 +163,11 @@ def watch(stack: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     """Return the real servers; whatever was started is stopped at the session's end."""
-    servers = Real(Layout(tmp_path_factory.mktemp("stack"), cache_path()))
+    all_of_them = any("grid" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    layout = Layout(tmp_path_factory.mktemp("stack"), cache_path())
+    servers = Real(layout, SERVERS if all_of_them else ())
     try:
         yield servers
     finally:

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 from bal.stack import left, servers
 from bal.stack.layout import Layout
 from bal.stack.process import Process
-from bal.stack.server import Guest
+from bal.stack.server import Guest, Tell
 from make import stack as installation
 from tests import real as room
 from tests.real import Real
@@ -49,6 +51,53 @@ def test_a_server_is_started_when_asked_for_and_once(servers_of_this_session: Re
     real("two")
     real.stop()
     assert left.named(real.layout) == []
+
+
+def test_a_server_that_somebody_started_again_is_waited_for(
+    servers_of_this_session: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, waited = servers_of_this_session, list[str]()
+    install(real.layout, "one")
+    start = fakes.Fake.start
+
+    def waiting(server: fakes.Fake, layout: Layout, ports: Mapping[str, int], tell: Tell) -> None:
+        waited.append(server.name)
+        start(server, layout, ports, tell)
+
+    monkeypatch.setattr(fakes.Fake, "start", waiting)
+    real("one")
+    real("one")
+    assert waited == ["one"]
+    process = real.server("one").processes(real.layout, real.ports("one"))[1]
+    process.kill()
+    process.start()  # it runs, and does not answer yet
+    real("one")
+    real("one")
+    assert waited == ["one", "one"]
+    assert real.server("one").check(real.layout, real.ports("one")) == "it answered"
+
+
+def test_those_that_some_test_needs_together_are_started_side_by_side(
+    servers_of_this_session: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = servers_of_this_session.layout
+    install(layout, "one", "two")
+    both, start = Barrier(2, timeout=60), fakes.Fake.start
+
+    def waiting(server: fakes.Fake, *rest: Any) -> None:
+        both.wait()
+        start(server, *rest)
+
+    monkeypatch.setattr(fakes.Fake, "start", waiting)
+    real = Real(layout, ("one", "two", "lacking", "absent"))
+    try:
+        assert real("two")["address"]
+        assert sorted(process.name for process in left.named(layout)) == ["one-one", "one-one-side", "two-two"]
+        monkeypatch.setattr(fakes.Fake, "start", start)
+        assert real("one")["address"]
+    finally:
+        real.stop()
+    assert left.named(layout) == []
 
 
 @pytest.mark.parametrize(
