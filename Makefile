@@ -14,8 +14,8 @@ help: ## list the targets
 demo: demo-venv ## meters and PMUs to certified readings in a minute; a tampered row found out
 	.venv/bin/bal demo $(ARGS)
 
-test: lint stack ## lint, install the real servers, then every test (STACK=0 leaves the servers out)
-	$(PY) -m pytest $(ARGS)
+test: lint stack ## lint, install the real servers, then every test, in two halves side by side (STACK=0 leaves the servers out)
+	@$(PY) make/tests.py $(ARGS)
 
 lint: dev-venv ## format, lint, types, import rules
 	$(PY) -m ruff format --check .
@@ -27,7 +27,7 @@ stack: dev-venv ## install the real servers into the user's cache: says first wh
 	@$(PY) make/stack.py
 
 hammer: dev-venv stack ## the repeated tests with their full counts: takes long
-	BAL_HAMMER=1 $(PY) -m pytest --timeout 7200 $(ARGS)
+	BAL_HAMMER=1 $(PY) make/tests.py --timeout 7200 $(ARGS)
 
 bench: demo-venv ## certified readings per second on this machine
 	.venv/bin/bal bench $(ARGS)

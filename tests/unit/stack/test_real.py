@@ -92,7 +92,11 @@ def test_those_that_some_test_needs_together_are_started_side_by_side(
     real = Real(layout, ("one", "two", "lacking", "absent"))
     try:
         assert real("two")["address"]
-        assert sorted(process.name for process in left.named(layout)) == ["one-one", "one-one-side", "two-two"]
+        assert sorted(process.name for process in left.named(layout)) == [
+            "one-one",
+            "one-one-side",
+            "two-two",
+        ]
         monkeypatch.setattr(fakes.Fake, "start", start)
         assert real("one")["address"]
     finally:
@@ -194,7 +198,7 @@ def test_make_installs_before_it_tests_and_hands_on_what_is_left_out(tmp_path: P
         text=True,
         check=True,
     ).stdout
-    assert 0 < told.index("make/stack.py") < told.index("-m pytest")
+    assert 0 < told.index("make/stack.py") < told.index("make/tests.py")
     makefile = tmp_path / "Makefile"
     recipes = (room.ROOT / "Makefile").read_text()
     makefile.write_text(recipes + "\nprobe:\n\t@echo STACK is $$STACK\n")

@@ -1,0 +1,95 @@
+"""Run the tests: those that ask for a real server beside the others, each in a pytest of its own, on two cores at least.
+
+Options are pytest's and go to both, as PYTEST_ADDOPTS does. What the tests on real servers print is shown as it comes,
+what the others print at their end. With STACK=0 there is one pytest, which tells what it leaves out.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PYTEST: Final = (sys.executable, "-m", "pytest", "--durations=25")
+PARTS: Final = {"real": "real", "others": "not real"}
+"""Name of each part to the expression that selects its tests."""
+NOTHING: Final = 5
+"""How pytest says that no test was collected."""
+
+
+def command(name: str, options: Sequence[str]) -> list[str]:
+    """Return the command line of a part: what a pytest alone keeps in one place, each of two keeps in its own."""
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("-m", dest="marks")
+    known.add_argument("--basetemp", type=Path)
+    known.add_argument("-p", dest="plugins", action="append", default=[])
+    asked, _ = known.parse_known_args([*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *options])
+    marks = f"({asked.marks}) and {PARTS[name]}" if asked.marks else PARTS[name]
+    words = [*PYTEST, *options, "-m", marks]
+    if "no:cacheprovider" not in asked.plugins:
+        words += ["-o", f"cache_dir=.pytest_cache/{name}"]
+    if asked.basetemp is not None:
+        asked.basetemp.mkdir(parents=True, exist_ok=True)
+        words += ["--basetemp", str(asked.basetemp / name)]
+    return words
+
+
+def joined(codes: Sequence[int]) -> int:
+    """Return the exit code of all parts: that a part had no tests is an error only where all had none."""
+    wrong = [code for code in codes if code not in {0, NOTHING}]
+    if wrong:
+        return 128 - wrong[0] if wrong[0] < 0 else wrong[0]
+    return 0 if 0 in codes else NOTHING
+
+
+def side_by_side(options: Sequence[str]) -> int:
+    """Run both parts; return their exit code."""
+    running: list[subprocess.Popen[bytes]] = []
+    hand_on(running)
+    with TemporaryFile() as said:
+        real = subprocess.Popen(command("real", options), cwd=ROOT)
+        running.append(real)
+        others = subprocess.Popen(command("others", options), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        running.append(others)
+        with ThreadPoolExecutor(2) as pool:
+            for ended in as_completed([pool.submit(real.wait), pool.submit(_told, others, said)]):
+                ended.result()
+    return joined([real.returncode, others.returncode])
+
+
+def hand_on(running: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Have all that run end in order when this process is interrupted; what comes from a terminal they get themselves."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        for process in running:
+            if number == signal.SIGTERM and process.poll() is None:
+                process.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
+def _told(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+    process.wait()
+    said.seek(0)
+    sys.stdout.buffer.write(b"\n" + said.read())
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run what the arguments select."""
+    options = sys.argv[1:]
+    if os.environ.get("STACK") == "0":
+        return subprocess.run([*PYTEST, *options], cwd=ROOT, check=False).returncode
+    return side_by_side(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

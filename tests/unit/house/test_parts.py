@@ -1,0 +1,148 @@
+"""The tests on real servers and the others run side by side, and end as one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from make import tests as parts
+from tests.unit.house.tree import ROOT
+
+STAND_IN = """
+import os, signal, sys, time
+part = "others" if "not real" in sys.argv[-3] else "real"
+print(part, "runs", *sys.argv[1:-4], flush=True)
+if os.environ.get("MEET"):  # neither ends before the other has begun
+    open(os.path.join(os.environ["MEET"], part), "w").close()
+    while len(os.listdir(os.environ["MEET"])) < 2:
+        time.sleep(0.01)
+if os.environ.get("WAIT"):
+    try:
+        print(part, "waits", flush=True)
+        open(os.path.join(os.environ["MEET"], part + " waits"), "w").close()
+        signal.pause()
+    except KeyboardInterrupt:
+        sys.exit(2)
+print(part, "ended", flush=True)
+sys.exit(int(os.environ[part]))
+"""
+DRIVER = f"import sys; from make import tests; tests.PYTEST = (sys.executable, '-c', {STAND_IN!r}); sys.exit(tests.main())"
+
+
+def run(real: int, others: int, *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, *options],
+        cwd=ROOT,
+        env=environment(real, others, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def environment(real: int, others: int, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in {"STACK", "PYTEST_ADDOPTS"}}
+    return {**kept, "real": str(real), "others": str(others), **more}
+
+
+@pytest.mark.parametrize(
+    ("real", "others", "code"),
+    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (5, 0, 0), (0, 5, 0), (5, 5, 5), (5, 1, 1), (2, 5, 2), (3, 1, 3)],
+)
+def test_the_worst_counts_and_no_test_at_all_is_an_error(real: int, others: int, code: int) -> None:
+    assert parts.joined([real, others]) == code
+
+
+def test_a_killed_part_is_a_failure() -> None:
+    assert parts.joined([0, -signal.SIGKILL]) == 137
+
+
+def test_both_run_at_a_time_and_the_output_of_one_stands_behind_the_others(tmp_path: Path) -> None:
+    done = run(0, 1, "-x", "tests/unit", MEET=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.split("\n")
+    assert [line for line in lines if line.startswith("real")] == ["real runs -x tests/unit", "real ended"]
+    at = lines.index("others runs -x tests/unit")
+    assert lines[at : at + 2] == ["others runs -x tests/unit", "others ended"]
+
+
+def test_without_the_stack_there_is_one_that_tells_what_it_leaves_out(tmp_path: Path) -> None:
+    suite = tmp_path / "test_suite.py"
+    suite.write_text("def test_of_a_server(real):\n    real('kafka')\n\ndef test_of_nothing():\n    pass\n")
+    done = made(suite, tmp_path, STACK="0")
+    assert done.returncode == 0, done.stdout
+    assert "left out by STACK=0" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+
+
+def test_both_closing_lines_are_there(tmp_path: Path) -> None:
+    suite = tmp_path / "test_suite.py"
+    suite.write_text(
+        "import pytest\n\n@pytest.mark.real\ndef test_of_a_server(tmp_path):\n    (tmp_path / 'made').touch()\n\n"
+        "def test_of_nothing(tmp_path):\n    (tmp_path / 'made').touch()\n"
+    )
+    done = made(suite, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("1 passed, 1 deselected in") == 2
+    assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["others", "real"]
+
+
+def made(suite: Path, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run the tests of a file as `make test` does."""
+    words = ["-p", "tests.conftest", "--rootdir", str(ROOT), "-c", "pyproject.toml", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, ROOT / "make" / "tests.py", suite, *words],
+        cwd=folder,
+        env=environment(0, 0, PYTEST_ADDOPTS=f"--basetemp={folder / 'base'}", **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("to", ["it alone", "all of them, as a terminal does"])
+def test_an_interruption_ends_both(tmp_path: Path, to: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        cwd=ROOT,
+        env=environment(0, 0, WAIT="1", MEET=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as started:
+        assert started.stdout is not None
+        for _ in range(2):
+            assert started.stdout.readline() in {"real runs\n", "real waits\n"}
+        while len(list(tmp_path.iterdir())) < 4:  # the other says nothing before it ends
+            time.sleep(0.01)
+        if to == "it alone":
+            started.terminate()
+        else:
+            os.killpg(started.pid, signal.SIGINT)
+        rest = started.stdout.read()
+        assert started.wait(60) == 2
+    assert "others runs" in rest
+    assert "ended" not in rest
+
+
+@pytest.mark.parametrize(
+    ("ours", "options", "marks"),
+    [
+        ("", [], "real"),
+        ("", ["-m", "hammer or slow", "-k", "a"], "(hammer or slow) and real"),
+        ("-m hammer", ["-x"], "(hammer) and real"),
+        ("-m hammer", ["-m", "slow"], "(slow) and real"),
+    ],
+)
+def test_marks_that_are_asked_for_are_kept(
+    monkeypatch: pytest.MonkeyPatch, ours: str, options: Sequence[str], marks: str
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", ours)
+    words = parts.command("real", options)
+    assert words[words.index("-o") - 1] == marks
