@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SECONDS = 60
+SECONDS = 180
+"""Longest time a command may take on a loaded machine."""
 ROOT = Path(__file__).parents[2]
 
 
