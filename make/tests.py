@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -58,9 +58,10 @@ def side_by_side(options: Sequence[str]) -> int:
         running.append(real)
         others = subprocess.Popen(command("others", options), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
         running.append(others)
-        with ThreadPoolExecutor(2) as pool:
-            for ended in as_completed([pool.submit(real.wait), pool.submit(_told, others, said)]):
-                ended.result()
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(_told, others, said)
+            real.wait()
+            told.result()
     return joined([real.returncode, others.returncode])
 
 
