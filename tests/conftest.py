@@ -8,7 +8,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.counts import ASKED, HAMMER, summary
+from tests.counts import HAMMER, count_case, summary
 from tests.grid import grid
 from tests.real import pytest_collection_modifyitems, real
 
@@ -41,7 +41,12 @@ def _own_log() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Count what is run: its fixtures have not skipped it."""
+    count_case(item)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which share of the full counts was run."""
-    if ASKED:
-        terminalreporter.write_line(summary())
+    """Say what tests found out, and which share of the full counts was run."""
+    for line in summary():
+        terminalreporter.write_line(line)

@@ -1,15 +1,22 @@
 """A share of many cases in a default run, all of them under `make hammer`; the run's last lines tell the sum."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
-from tests.counts import ASKED, HAMMER
+import pytest
 
-T = TypeVar("T")
+from tests.counts import HAMMER, Repetition
 
 
-def share(cases: Sequence[T], every: int) -> list[T]:
-    """Return all cases under BAL_HAMMER=1, else each `every`-th from the first on."""
-    chosen = list(cases) if HAMMER else list(cases[::every])
-    ASKED.append((len(chosen), len(cases)))
-    return chosen
+def share(cases: Sequence[Any], every: int) -> list[Any]:
+    """Return all cases under BAL_HAMMER=1, else each `every`-th from the first on, as parameters of a test."""
+    return first(cases[::every], cases)
+
+
+def first(chosen: Sequence[Any], cases: Sequence[Any]) -> list[Any]:
+    """Return all `cases` under BAL_HAMMER=1, else those `chosen`, as parameters of a test."""
+    counted = pytest.mark.case(Repetition(0, len(cases)))
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=counted)
+        for case in (cases if HAMMER else chosen)
+    ]

@@ -15,9 +15,11 @@ from bal.simulate.plan import DsoPlan
 from tests.checks.books import check_audit
 from tests.checks.homes import register
 from tests.checks.processes import BAL, Command, all_ended, free_port, memory
-from tests.counts import counts
+from tests.counts import counts, figure, part
 
-READINGS: Final = counts(20) * 50_000
+FULL: Final = 20
+EACH: Final = 50_000
+SECONDS: Final = 300 + part(FULL) * EACH // 1000
 MEGABYTE: Final = 1 << 20
 DOCUMENT_ROOM: Final = 192 * MEGABYTE
 """What a document four times as large may take more: batches on their way, not the document (some 180 bytes a reading)."""
@@ -83,39 +85,39 @@ async def _ingest(home: Home, path: Path) -> int:
 
 
 @pytest.mark.hammer
-@pytest.mark.timeout(120 + READINGS // 1000)
+@pytest.mark.timeout(SECONDS)
 async def test_one_large_document(tmp_path: Path) -> None:
     """Take a document, then one four times as large, of all readings: it takes hardly more memory."""
-    home = Home(tmp_path / "home")
+    home, readings = Home(tmp_path / "home"), counts(FULL) * EACH
     await register(home, "dso-a")
     small, large = tmp_path / "small.xml", tmp_path / "large.xml"
-    _write_document(small, READINGS // 4, 0)
-    _write_document(large, READINGS, 1_000_000)
+    _write_document(small, readings // 4, 0)
+    _write_document(large, readings, 1_000_000)
     with service(home, tmp_path, free_port()) as running:
         watch, most = Watch(running), []
-        for path, count in ((small, READINGS // 4), (large, READINGS)):
+        for path, count in ((small, readings // 4), (large, readings)):
             async with watch.during():
                 assert await _ingest(home, path) == count
             most.append(watch.most)
     size = large.stat().st_size
-    print(
-        f"{READINGS} readings ({size // MEGABYTE} MiB): {most[1] // MEGABYTE} MiB, a quarter: {most[0] // MEGABYTE} MiB"
+    figure(
+        f"{readings} readings ({size // MEGABYTE} MiB): {most[1] // MEGABYTE} MiB, a quarter: {most[0] // MEGABYTE} MiB"
     )
     assert most[1] - most[0] < DOCUMENT_ROOM
     await all_ended(home.path)
     report = await check_audit(home)
-    assert report.readings == READINGS + READINGS // 4
+    assert report.readings == readings + readings // 4
 
 
 @pytest.mark.hammer
-@pytest.mark.timeout(120 + READINGS // 1000)
+@pytest.mark.timeout(SECONDS)
 async def test_many_documents(tmp_path: Path) -> None:
     """Send documents of some 1,000 readings: what the second half takes more than the first is bounded."""
-    home, port = Home(tmp_path / "home"), free_port()
+    home, port, readings = Home(tmp_path / "home"), free_port(), counts(FULL) * EACH
     await register(home, "dso-a")
     ca = authority(home)
     certificate, key = ca.issue_client("dso-a")
-    documents = max(10, READINGS // 1000)
+    documents = max(10, readings // 1000)
     with service(home, tmp_path, port) as running:
         watch, most = Watch(running), []
         for count in (documents // 2, documents):
@@ -129,7 +131,7 @@ async def test_many_documents(tmp_path: Path) -> None:
                 code, output = await asyncio.to_thread(sender.wait)
             assert code == 0, output
             most.append(watch.most)
-    print(f"{documents} documents: {most[1] // MEGABYTE} MiB, half of them: {most[0] // MEGABYTE} MiB")
+    figure(f"{documents} documents: {most[1] // MEGABYTE} MiB, half of them: {most[0] // MEGABYTE} MiB")
     assert most[1] - most[0] < DOCUMENT_ROOM // 2
     await all_ended(home.path)
     report = await check_audit(home)

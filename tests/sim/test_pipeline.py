@@ -22,8 +22,6 @@ from tests.sim.loop import Deadlock, simulate
 from tests.sim.world import BARRED_AT, World
 from tests.unit.lane.world import message
 
-SEEDS = counts(1000)
-
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
@@ -221,7 +219,7 @@ def tell(seed: int) -> Story:
 @pytest.mark.timeout(600)
 def test_every_promise_holds_in_every_life() -> None:
     injected: Counter[str] = Counter()
-    for seed in range(SEEDS):
+    for seed in range(counts(1000)):
         try:
             world = tell(seed).world
             injected += world.injected + world.metrics.counts

@@ -20,7 +20,7 @@ from bal.keys import Keys
 from bal.publish.kafka import KafkaAccess, certified_topic
 from bal.simulate.checker import sent_by_record
 from bal.system import SystemClock
-from tests.checks.books import check_audit
+from tests.checks.books import check_audit, rows, sources
 from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, free_port
 from tests.checks.stream_books import check_source
@@ -182,8 +182,13 @@ class Plant:
             sent = sent_by_record(sender.record)
             assert sent.certain
             count += await check_source(self.home, sent, self.stream(sender.source), key)
-        await check_audit(self.home)
+        report = await check_audit(self.home)
+        assert report.readings == await self._stored()
         return count
+
+    async def _stored(self) -> int:
+        """Return how many readings there are, whatever their source and the test that sent them."""
+        return sum([len(await rows(self.home, each, history=True)) for each in await sources(self.home)])
 
     def close(self) -> None:
         """End the service."""

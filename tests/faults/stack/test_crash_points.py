@@ -10,6 +10,7 @@ from bal.simulate.checker import Sent
 from tests.checks.books import check_audit, rows
 from tests.checks.share import share
 from tests.checks.stream_books import check_source
+from tests.counts import figure
 from tests.faults.letters import LARGE, MIXED, SMALL, SMALL_COUNT, letters, named
 from tests.faults.stack.plant import READER, Plant
 from tests.faults.test_crash_points import Crasher, answered
@@ -69,4 +70,4 @@ async def test_a_crash_between_two_steps(
     mixed = await rows(plant.home, f"{MIXED}{suffix}", history=True)
     assert [row["value"] for row in mixed] == ["13", "11"]
     await check_audit(plant.home)
-    print(f"{nth}. {point}, {when}: {len(before)} of {len(after)} messages had a receipt")
+    figure(f"{len(before)} of {len(after)} messages had a receipt")

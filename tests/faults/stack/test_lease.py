@@ -8,6 +8,7 @@ import pytest
 
 from bal.home import Home
 from tests.checks.processes import Command
+from tests.counts import figure
 from tests.faults.stack.plant import WINDOW, Plant
 
 SOURCES = ["lease-held", "lease-lost"]
@@ -42,7 +43,7 @@ async def test_a_second_worker_on_a_held_lane_is_refused(plant: Plant) -> None:
     finally:
         sender.end()
     assert plant.is_running()
-    print(f"refused; {readings} readings")
+    figure(f"refused; {readings} readings")
 
 
 async def test_a_worker_that_wakes_up_after_its_lease_writes_nothing_and_says_so(plant: Plant) -> None:
@@ -68,4 +69,4 @@ async def test_a_worker_that_wakes_up_after_its_lease_writes_nothing_and_says_so
         sender.end()
         paused.__exit__()
     assert plant.is_running()
-    print(f"woken up and ended; {readings} readings")
+    figure(f"woken up and ended; {readings} readings")

@@ -1,22 +1,18 @@
 """`kill -9` of every server under load: the rest goes on, what comes back is taken up, nothing accepted is lost."""
 
 import asyncio
-import ssl
 import time
 from dataclasses import dataclass
 
-import httpx
 import pytest
 
-from bal.stack.fabric.network import Network
-from bal.stack.fabric.organisations import ORGANISATIONS
-from bal.stack.facts import Facts
 from bal.stack.process import Process
-from tests.counts import counts
-from tests.faults.stack.plant import LEASE, PATIENCE, WINDOW, Plant, Sender, until
+from tests.counts import counts, figure, part
+from tests.faults.stack.operations import leader
+from tests.faults.stack.plant import LEASE, WINDOW, Plant, Sender, until
 from tests.grid import Grid
 
-ROUNDS = counts(20)
+ROUNDS = 20
 _PARTS = ("orderer", "peer", "chaincode")
 
 
@@ -56,23 +52,6 @@ FAULTS = (
 SOURCES = [f"killed-{fault.name}" for fault in FAULTS]
 
 
-def leader(grid: Grid) -> str:
-    """Return the name of the orderer that leads the channel now; wait while they elect one."""
-    network = Network(grid.layout, Facts.read(grid.layout).ports["fabric"])
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for each in ORGANISATIONS:
-            tls = network.authority(each).path / "orderer" / "tls"
-            trusted = ssl.create_default_context(cafile=str(tls / "ca.crt"))
-            trusted.load_cert_chain(tls / "server.crt", tls / "server.key")
-            where = network.address(each, "orderer-operations")
-            text = httpx.get(f"https://{where}/metrics", verify=trusted).raise_for_status().text
-            if 'consensus_etcdraft_is_leader{channel="certification"} 1' in text:
-                return f"fabric-{each.name}-orderer"
-        time.sleep(0.1)
-    raise AssertionError("no orderer leads")
-
-
 def killed(grid: Grid, fault: Fault) -> list[Process]:
     """Return the processes of a fault."""
     return [grid.process(leader(grid) if name == "leading orderer" else name) for name in fault.killed]
@@ -88,7 +67,7 @@ async def goes_on(plant: Plant, sender: Sender, fault: Fault) -> None:
 
 
 @pytest.mark.hammer
-@pytest.mark.timeout(600 + 60 * ROUNDS)
+@pytest.mark.timeout(600 + 60 * part(ROUNDS))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_killed_under_load(plant: Plant, fault: Fault) -> None:
     await asyncio.to_thread(plant.grid.up)  # a fault whose test failed is none of this one's
@@ -97,7 +76,8 @@ async def test_killed_under_load(plant: Plant, fault: Fault) -> None:
     pid = plant.service.process.pid
     sender = plant.by_mqtt(f"killed-{fault.name}")
     try:
-        for _ in range(ROUNDS):
+        rounds = counts(ROUNDS)
+        for _ in range(rounds):
             await sender.goes_on()
             await asyncio.sleep(plant.chance.uniform(0, 1))
             processes = await asyncio.to_thread(killed, plant.grid, fault)
@@ -114,4 +94,4 @@ async def test_killed_under_load(plant: Plant, fault: Fault) -> None:
         sender.end()
     assert plant.is_running()
     assert plant.service.process.pid == pid
-    print(f"{fault.name}: {ROUNDS} times killed, {readings} readings")
+    figure(f"{rounds} times killed, {readings} readings")

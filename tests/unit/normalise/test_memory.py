@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.counts import counts
+from tests.counts import counts, figure
 
 SCRIPT = """
 import io, sys
@@ -73,5 +73,5 @@ def test_memory_does_not_grow_with_the_document(meters: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     grown = int(done.stdout)
-    print(f"{count} readings, {meters}: peak memory grew by {grown} KiB")
+    figure(f"{count} readings, {meters}: peak memory grew by {grown} KiB")
     assert grown < 160 * 1024
