@@ -1,5 +1,8 @@
 """A service that kills itself at a chosen point: one process forked for each job read from standard input.
 
+It is the pipeline of `bal run`, opened by the same `open_service` with the same settings; only the doors are left out:
+messages are submitted as they would submit them.
+
 A job is one line of JSON: `home`, `work` ("send" or "erase"), `point`, `when` ("before", "after", "torn"), `nth`, and where
 the receipts are written down; `sources` may hold `suffix`, the end of their names, and members of their registration. The
 answer to each is one line: how the process ended. The clean process that forks has imported everything once, so that one
@@ -34,7 +37,6 @@ from tests.faults.letters import SOURCES, letters
 
 POINTS: dict[str, tuple[Any, str]] = {
     "append_batch": (SqliteStore, "append_batch"),
-    "record_receipts": (SqliteStore, "record_receipts"),
     "quarantine": (SqliteQuarantine, "put"),
     "anchor": (EmbeddedLedger, "anchor"),
     "mark_anchored": (SqliteStore, "mark_anchored"),

@@ -14,7 +14,6 @@ crash.POINTS.update(
         "rows": (Session, "write_rows"),
         "lists": (Session, "write_many"),
         "stored": (Writing, "_stored"),
-        "record_receipts": (CassandraStore, "record_receipts"),
         "anchor": (FabricLedger, "anchor"),
         "commit": (Commit, "status"),
         "mark_anchored": (CassandraStore, "mark_anchored"),
