@@ -53,11 +53,14 @@ async def compare_peers(
             answering[peer] = logs
     until = clock.monotonic() + patience
     for log in sorted({log for logs in answering.values() for log in logs}):
-        try:
-            await _compare(ledger, [*answering], log, report, clock, until)
-        except _SilentPeer as silent:
-            report.add("peer_silent", silent.address)
-            answering.pop(silent.address)
+        while True:
+            try:
+                for peer in await _differing(ledger, [*answering], log, clock, until):
+                    report.add("peer_differs", peer)
+                break
+            except _SilentPeer as silent:  # the others are compared without it, this log too
+                report.add("peer_silent", silent.address)
+                answering.pop(silent.address)
 
 
 class _End(NamedTuple):
@@ -72,24 +75,20 @@ class _SilentPeer(Exception):
         self.address = address
 
 
-async def _compare(
-    ledger: LedgerPeers, peers: list[str], log: str, report: AuditReport, clock: Clock, until: float
-) -> None:
-    """Compare where each of `peers` ends a log; what one can't show an anchor for is its own fault and no goal."""
+async def _differing(
+    ledger: LedgerPeers, peers: list[str], log: str, clock: Clock, until: float
+) -> list[str]:
+    """Return which of `peers` differ in a log; what one can't show an anchor for is its own fault and no goal."""
     ends = dict(zip(peers, await asyncio.gather(*(_end(ledger, peer, log) for peer in peers)), strict=True))
     goal = max((end.head.next for end in ends.values() if end.shown), default=0)
     for peer in peers:
         while ends[peer].shown and ends[peer].head.next < goal and clock.monotonic() < until:
             await clock.sleep(_PAUSE)
             ends[peer] = await _end(ledger, peer, log)
-    shown = [peer for peer in peers if ends[peer].shown]
-    for peer in peers:
-        if (
-            peer not in shown
-            or ends[peer].head.next < goal
-            or not await _same(ledger, shown, peer, log, goal)
-        ):
-            report.add("peer_differs", peer)
+    there = [peer for peer in peers if ends[peer].shown and ends[peer].head.next >= goal]
+    hashes = {peer: await _hash(ledger, peer, log, ends[peer].head, goal) for peer in there}
+    right = next((each for each in hashes.values() if each is not None), None)
+    return [peer for peer in peers if peer not in hashes or hashes[peer] != right]
 
 
 async def _end(ledger: LedgerPeers, peer: str, log: str) -> _End:
@@ -104,16 +103,12 @@ async def _end(ledger: LedgerPeers, peer: str, log: str) -> _End:
     return _End(head, shown=last is not None and last.seq == head.next - 1 and last.hash == head.hash)
 
 
-async def _same(ledger: LedgerPeers, peers: list[str], peer: str, log: str, end: int) -> bool:
-    """Tell whether a peer holds the anchor before `end` that the first peer holds which reaches so far."""
-    if not end:
-        return True
-    own = await _anchor(ledger, peer, log, end - 1)
-    for other in peers:
-        theirs = own if other == peer else await _anchor(ledger, other, log, end - 1)
-        if theirs is not None:
-            return own == theirs
-    return True
+async def _hash(ledger: LedgerPeers, peer: str, log: str, head: Head, end: int) -> str | None:
+    """Return the hash of the anchor before `end` on a peer that showed its `head`: that of the head, or what it is asked for."""
+    if head.next == end:
+        return head.hash
+    last = await _anchor(ledger, peer, log, end - 1)
+    return last.hash if last is not None else None
 
 
 async def _logs(ledger: LedgerPeers, peer: str) -> list[str] | None:

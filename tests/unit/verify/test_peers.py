@@ -24,6 +24,8 @@ class Peers:
         self.held: dict[str, dict[str, list[Anchor]]] = {peer: {"bal-1": LINE} for peer in self.peers}
         self.late: dict[str, int] = {}
         self.silent: set[str] = set()
+        self.falling_silent: set[tuple[str, str]] = set()
+        """Peers that say no more from the log named on."""
         self.heads: dict[str, Head] = {}
         """What a peer says of its heads, whatever it holds."""
 
@@ -31,6 +33,8 @@ class Peers:
         return list(self._of(peer))
 
     async def head_at(self, peer: str, log: str) -> Head:
+        if (peer, log) in self.falling_silent:
+            self.silent.add(peer)
         held = self._of(peer).get(log, [])
         if peer in self.heads:
             return self.heads[peer]
@@ -121,3 +125,23 @@ async def test_a_silent_one_is_named_and_the_others_are_compared() -> None:
     assert await findings(peers) == {Finding("peer_silent", "a:1"), Finding("peer_differs", "c:1")}
     peers.silent = set(peers.peers)
     assert await findings(peers) == {Finding("peer_silent", peer) for peer in peers.peers}
+
+
+@pytest.mark.parametrize("silent", Peers.peers[:2])
+async def test_one_that_falls_silent_hides_no_other(silent: str) -> None:
+    peers = Peers()
+    peers.held = {peer: {"bal-0": LINE, "bal-1": LINE} for peer in peers.peers}
+    peers.held["c:1"] = {"bal-0": LINE, "bal-1": FORK}
+    peers.falling_silent = {(silent, "bal-1")}
+    assert await findings(peers) == {Finding("peer_silent", silent), Finding("peer_differs", "c:1")}
+
+
+async def test_one_that_goes_on_meanwhile_is_asked_for_the_anchor_compared() -> None:
+    """It was behind, and is further than the others were when they were asked."""
+    peers = Peers()
+    peers.late = {"c:1": 2}
+    peers.held["c:1"] = {"bal-1": [*LINE, *chain(1, start=6, previous=LINE[5].hash)]}
+    assert await findings(peers) == set()
+    peers.late = {"c:1": 2}
+    peers.held["c:1"] = {"bal-1": [*LINE[:3], *FORK[3:], *chain(1, start=6, previous=FORK[5].hash)]}
+    assert await findings(peers) == {Finding("peer_differs", "c:1")}
