@@ -14,7 +14,6 @@ from bal.anchor.fabric.channel import Committed, Stale
 from bal.core.errors import LedgerOutcomeUnknown, LedgerUnavailable, Misconfigured
 from bal.fabric import (
     CommitError,
-    CommitStatusError,
     Contract,
     Deadlines,
     Endorsers,
@@ -108,18 +107,9 @@ class GatewayChannel:
         contract = self._contract(self._admin if admin else self._client, self.chaincode)
         try:
             submitted = await contract.submit_async(function, *args, organisations=organisations)
-            status = await submitted.status()
-            status.check()
         except MismatchError as error:
             message = "peers endorsed different results: one of them is behind"
             raise Stale(message) from error
-        except CommitError as error:
-            if error.name in _CONFLICTS:
-                message = "another transaction was there first"
-                raise Stale(message) from error
-            raise _unavailable(error) from error
-        except CommitStatusError as error:
-            raise _unknown(error) from error
         except SubmitError as error:
             if error.outcome is Outcome.UNKNOWN:
                 raise _unknown(error) from error
@@ -131,6 +121,16 @@ class GatewayChannel:
             raise _unavailable(error) from error
         except (FabricError, ValueError) as error:  # ValueError: a gateway gave what is no transaction
             raise _unavailable(error) from error
+        try:
+            status = await submitted.status()
+            status.check()
+        except CommitError as error:
+            if error.name in _CONFLICTS:
+                message = "another transaction was there first"
+                raise Stale(message) from error
+            raise _unavailable(error) from error
+        except (FabricError, ValueError) as error:  # from here on an orderer has it
+            raise _unknown(error) from error
         return Committed(submitted.result, submitted.transaction_id, status.block_number, status.gateway)
 
     async def block_of(self, tx_id: str, peer: str) -> int | None:
@@ -227,7 +227,7 @@ def _unavailable(error: Exception, peer: str = "") -> LedgerUnavailable:
     )
 
 
-def _unknown(error: FabricError) -> LedgerOutcomeUnknown:
+def _unknown(error: Exception) -> LedgerOutcomeUnknown:
     return LedgerOutcomeUnknown(
         f"whether the transaction was committed is not known: {error}",
         subject="certification",
