@@ -126,7 +126,9 @@ async def test_orderers_killed_under_way_leave_one_chain(
         await grown(3)
         killing = False
 
-    await asyncio.gather(write(), kill())
+    async with asyncio.TaskGroup() as both:  # nobody goes on killing orderers where the other failed
+        both.create_task(write())
+        both.create_task(kill())
     assert unknown >= LEAST
     standing = [each async for each in world.regulator.anchors(done[0].log)]
     assert [each.anchor for each in standing] == done
