@@ -72,10 +72,16 @@ class Anchoring:
         return None
 
     async def _standing(self, anchors: Sequence[Anchor]) -> list[Commitment] | None:
-        """Return what the ledger holds of all `anchors`, None while any is missing, `LaneLost` when one is another."""
+        """Return what the ledger holds of all `anchors`, None while any is missing.
+
+        `LaneLost` when one is another, `LedgerUnavailable` when that can't be read.
+        """
         found = []
         for anchor in anchors:
-            commitment = await self._ledger.find(anchor.log, anchor.seq)
+            try:
+                commitment = await self._ledger.find(anchor.log, anchor.seq)
+            except LedgerRefused as error:  # to read it: that tells nothing of what stands
+                raise LedgerUnavailable(error.what, subject=error.subject, remedy=error.remedy) from error
             if commitment is None:
                 return None
             if commitment.anchor.hash != anchor.hash:

@@ -30,6 +30,12 @@ def read_records(raw: bytes) -> list[dict[str, Any]]:
     return _read(raw, lambda found: [_record(each) for each in _list(found)])
 
 
+def read_run(raw: bytes, first: int, count: int) -> list[dict[str, Any]] | None:
+    """Return what ListAnchors answered: the records of `count` anchors from number `first` on; None for fewer."""
+    records = read_records(raw)
+    return records if [each["seq"] for each in records] == list(range(first, first + count)) else None
+
+
 def read_source(raw: bytes) -> dict[str, Any]:
     """Return what GetSource answered: `organisation`, `rules` and `suspended_by` of a registration are there."""
     return _read(raw, _source)

@@ -1,14 +1,15 @@
 """Fabric as the pipeline sees it: the port `Ledger` over a channel whose peers may lag, differ and fall silent."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from bal.anchor.fabric.access import FabricAccess
-from bal.anchor.fabric.answers import read_head, read_logs, read_record, read_records, read_source
+from bal.anchor.fabric.answers import read_head, read_logs, read_record, read_records, read_run, read_source
 from bal.anchor.fabric.blocks import Blocks
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.gateways import GatewayChannel
-from bal.anchor.fabric.peers import Peers, Question, unsettled
+from bal.anchor.fabric.peers import BEHIND_SECONDS, PAUSE, Peers, Question, unsettled
 from bal.anchor.fabric.submission import Submission, refused
 from bal.anchor.fabric.verification import verify_channel
 from bal.anchor.records import of_record
@@ -23,9 +24,6 @@ from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
 
 KIND: Final = "fabric"
-_PAUSE: Final = 0.05
-_BEHIND_SECONDS: Final = 5.0
-"""How long one's own peer is waited for where others are further, for whoever trusts no other."""
 _UNKNOWN: Final = frozenset(("anchor_unknown", "unknown_log", "unknown_source"))
 
 T = TypeVar("T")
@@ -35,7 +33,8 @@ class FabricLedger:
     """One identity's access to the contract; see `bal.ports.Ledger` for what its methods promise.
 
     What one's own peer answers counts, and what it does not have or can't say where a majority of organisations agrees;
-    a refusal, when every peer that answers gives it: one that lags refuses the next anchor as a gap.
+    a refusal, when one's own peer gives it, and longer than it may be behind: one that lags refuses the next anchor as a
+    gap.
 
     With `own` one's own peer is believed and no other; the others only say that it is behind for a moment, and then it
     is waited for.
@@ -53,8 +52,8 @@ class FabricLedger:
         self._peers = Peers(channel, clock)
         self._submission = Submission(channel, self._peers, clock, patience, self._standing)
         self._blocks = Blocks(channel, self._word)
-        self._catches_up = True
-        """Whether one's own peer came up with the others the last time: one behind for good is waited for once."""
+        self._ahead: set[str] = set()
+        """Peers one's own never came up with: it is waited for once, be it behind for good or they beyond the truth."""
 
     @classmethod
     async def connect(cls, access: FabricAccess, clock: Clock | None = None, *, own: bool = False) -> Self:
@@ -125,8 +124,6 @@ class FabricLedger:
     async def head(self, log: str) -> Commitment | None:
         """Return the newest anchor of a log, None for an empty or unknown one."""
         end = await self._end(log)
-        if self._own:
-            end = await self._reached(log, end)
         return await self.find(log, end - 1) if end else None
 
     async def find(self, log: str, seq: int) -> Commitment | None:
@@ -135,33 +132,23 @@ class FabricLedger:
         found = await self._word(question)
         if found is None and self._own:
             others = await self._peers.everyone(question)
-            if any(each is not None for each in others.values()):
-                # Another peer has it: the own one is behind, or will never say so.
-                await self._reached(log, seq + 1)
+            has = {peer: seq + 1 for peer, each in others.items() if each is not None}
+            if has:  # the own one is behind, or will never say so
+                await self._reached(log, has)
                 found = await self._word(question)
         return (await self._commitments([found]))[0] if found is not None else None
 
     async def anchors(self, log: str, first: int = 0) -> AsyncIterator[Commitment]:
-        """Yield the anchors of a log in sequence, those included that come while this goes on."""
-        until = self._clock.monotonic() + self._patience
-        while True:
-            question = self._question("ListAnchors", [log, str(first), str(MAX_LIST)], read_records)
-            page = await self._word(question) or []
-            if page and page[-1]["seq"] < first:
-                raise unsettled("a peer lists a log from its beginning again")
-            for commitment in await self._commitments(page):
-                yield commitment
-            first += len(page)
-            if len(page) == MAX_LIST:
-                continue
-            end = await self._end(log)
-            if (
-                first >= (await self._reached(log, end) if self._own else end)
-                or self._clock.monotonic() > until
-            ):
-                return
-            if not page:
-                await self._clock.sleep(_PAUSE)
+        """Yield the anchors of a log in sequence, those included that come while this goes on.
+
+        `LedgerUnavailable` where it is known to go on and nobody that counts lists what follows.
+        """
+        while first < (end := await self._end(log)):
+            while first < end:
+                count = min(end - first, MAX_LIST)
+                for commitment in await self._commitments(await self._listed(log, first, count)):
+                    yield commitment
+                first += count
 
     async def logs(self) -> list[str]:
         """Return the logs that belong to this organisation, by name."""
@@ -219,11 +206,7 @@ class FabricLedger:
             return None
         log, first, count = anchors[0].log, anchors[0].seq, len(anchors)
 
-        def read(raw: bytes) -> list[dict[str, Any]] | None:
-            records = read_records(raw)
-            return records if len(records) == count else None
-
-        records = await self._word(self._question("ListAnchors", [log, str(first), str(count)], read))
+        records = await self._word(self._list(log, first, count))
         if records is None:
             return None
         found = await self._commitments(records)
@@ -233,25 +216,44 @@ class FabricLedger:
         return found
 
     async def _end(self, log: str) -> int:
-        """Return the sequence number a log goes on at; with `own` the furthest of what any peer says."""
-        heads = await self._peers.everyone(self._head(log))
-        ends = {peer: head.next if head is not None else 0 for peer, head in heads.items()}
-        end = max(ends.values()) if self._own else self._peers.attested(ends)
-        if end < 0:
-            raise unsettled(
-                "one's own peer is silent, and the others are too few to believe them where a log ends"
-            )
-        return end
+        """Return the sequence number a log goes on at."""
+        until = self._clock.monotonic() + BEHIND_SECONDS
+        while True:
+            heads = await self._peers.everyone(self._head(log))
+            ends = {peer: head.next if head is not None else 0 for peer, head in heads.items()}
+            if self._own:
+                return await self._reached(log, ends)
+            end = self._peers.attested(ends)
+            if end is not None:
+                return end
+            if self._clock.monotonic() >= until:
+                raise unsettled("one's own peer is silent or behind, and no majority agrees where a log ends")
+            await self._clock.sleep(PAUSE)
 
-    async def _reached(self, log: str, end: int) -> int:
-        """Return where a log ends by the first peer, once that is `end` or has not become so in time."""
-        until = self._clock.monotonic() + (_BEHIND_SECONDS if self._catches_up else 0)
+    async def _reached(self, log: str, ends: Mapping[str, int]) -> int:
+        """Return where a log ends by the own peer, once that is as far as others say, or has not become so in time."""
+        until = self._clock.monotonic() + BEHIND_SECONDS
         while True:
             standing = (await self.head_at(self._peers.own, log)).next
-            if standing >= end or self._clock.monotonic() >= until:
-                self._catches_up = standing >= end
+            further = {peer for peer, end in ends.items() if end > standing}
+            self._ahead -= ends.keys() - further
+            if further <= self._ahead:
                 return standing
-            await self._clock.sleep(_PAUSE)
+            if self._clock.monotonic() >= until:
+                self._ahead |= further
+                return standing
+            await self._clock.sleep(PAUSE)
+
+    async def _listed(self, log: str, first: int, count: int) -> list[dict[str, Any]]:
+        """Return the records of anchors that stand on the ledger, once they can be read. `LedgerUnavailable`."""
+        until = self._clock.monotonic() + self._patience
+        while True:
+            records = await self._word(self._list(log, first, count))
+            if records is not None:
+                return records
+            if self._clock.monotonic() >= until:
+                raise unsettled("no peer that counts lists a log to its end")
+            await self._clock.sleep(PAUSE)
 
     async def _commitments(self, found: Sequence[dict[str, Any]]) -> list[Commitment]:
         """Return the contract's records with the numbers of the blocks they stand in."""
@@ -275,6 +277,11 @@ class FabricLedger:
                 raise refused(error) from None
 
         return ask
+
+    def _list(self, log: str, first: int, count: int) -> Question[list[dict[str, Any]]]:
+        """Ask for all of so many anchors: a peer that has fewer has not the answer."""
+        read = partial(read_run, first=first, count=count)
+        return self._question("ListAnchors", [log, str(first), str(count)], read)
 
     def _head(self, log: str) -> Question[Head]:
         return self._question("GetHead", [log], read_head)

@@ -11,17 +11,23 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from bal.anchor.fabric.channel import Channel
-from bal.core.errors import LedgerUnavailable
+from bal.core.errors import LedgerRefused, LedgerUnavailable
 from bal.fabric.backoff import Backoff
 from bal.ports import Clock
 
 _AGREE_SECONDS: Final = 2.0
 """How long peers that answer differently are asked again: a block takes milliseconds from one to the next."""
-_PAUSE: Final = 0.05
+PAUSE: Final = 0.05
+"""Seconds before peers are asked again."""
+BEHIND_SECONDS: Final = 5.0
+"""How long peers may be behind for a moment, on loaded machines too: what they say for longer is no lag."""
 
 T = TypeVar("T")
 Question = Callable[[str], Awaitable[T | None]]
-"""Asks the peer at an address; None is `unknown`. Raises `LedgerUnavailable` where no answer comes that makes sense."""
+"""Asks the peer at an address; None is `unknown`. Raises `LedgerUnavailable` where no answer comes that makes sense.
+
+`LedgerRefused` where the contract refuses the question.
+"""
 
 
 def unsettled(what: str) -> LedgerUnavailable:
@@ -52,7 +58,10 @@ class Peers:
         return tuple(dict.fromkeys(msp for peer, msp in self._members.items() if peer in some))
 
     async def word(self, question: Question[T]) -> T | None:
-        """Return what counts, None for `unknown`. `LedgerUnavailable` when the answers that came do not settle it."""
+        """Return what counts, None for `unknown`. `LedgerUnavailable` when the answers that came do not settle it.
+
+        `LedgerRefused`, here and below, where one's own peer refuses the question.
+        """
         said = await self._ask([peer for peer in [self.own] if self._silence[peer].ready()], question)
         own = said.get(self.own)
         return own if own is not None else await self.agreed(question)
@@ -85,7 +94,7 @@ class Peers:
             if alike or self._clock.monotonic() >= until:
                 self._agree = alike
                 return said
-            await self._clock.sleep(_PAUSE)
+            await self._clock.sleep(PAUSE)
 
     async def hear(self, question: Question[T]) -> Mapping[str, T | None]:
         """Return what each peer answers now; those lately silent are asked only where the others are too few.
@@ -107,17 +116,28 @@ class Peers:
             except LedgerUnavailable:
                 self._silence[peer].failed()
                 return None
+            except LedgerRefused:  # of a question the others answer: no more worth than none
+                if peer == self.own:
+                    raise
+                self._silence[peer].failed()
+                return None
             self._silence[peer].worked()
             return (answer,)
 
         answers = await asyncio.gather(*map(ask, peers))
         return {peer: each[0] for peer, each in zip(peers, answers, strict=True) if each is not None}
 
-    def attested(self, ends: Mapping[str, int]) -> int:
-        """Return the furthest of the `ends` peers tell of that one's own has, or a majority of organisations; -1: none."""
+    def attested(self, ends: Mapping[str, int]) -> int | None:
+        """Return the furthest of the `ends` peers tell of that one's own has, or a majority of organisations.
+
+        None where neither has one, and where somebody tells of a further one and no majority says just what these have:
+        one's own may be behind, and so may be whoever bears it out.
+        """
         reached: Counter[str] = Counter()
         for peer, end in ends.items():
             reached[self._members[peer]] = max(reached[self._members[peer]], end)
         ranked = sorted(reached.values(), reverse=True)
         agreed = ranked[self.needed - 1] if len(ranked) >= self.needed else -1
-        return max(ends.get(self.own, -1), agreed)
+        end = max(ends.get(self.own, -1), agreed)
+        settled = end >= ranked[0] or ranked.count(end) >= self.needed
+        return end if end >= 0 and settled else None

@@ -1,24 +1,24 @@
 """Transactions of the contract, submitted until one is valid, all peers refuse it, or time is up."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Final
 
 from bal.anchor.fabric.channel import Channel, Committed, Stale
-from bal.anchor.fabric.peers import Peers, unsettled
+from bal.anchor.fabric.peers import BEHIND_SECONDS, Peers, unsettled
 from bal.core.commitment import Commitment
-from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused
+from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused, LedgerUnavailable
 from bal.ports import Clock
 from chaincode.anchor import Anchor
 from chaincode.errors import CODES, ContractError
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
-_BEHIND_SECONDS: Final = 5.0
-"""How long a refusal that a peer behind would give must last while not all peers answer."""
 _LAGGING: Final = frozenset(("wrong_sequence", "unknown_log", "unknown_source"))
 """What a peer says that has not seen the latest blocks."""
-_ACCEPTED: Final = ""
 
+Said = Mapping[str, ContractError | None]
+"""How each peer that was asked itself refuses a call; None: it takes it."""
 Standing = Callable[[Sequence[Anchor]], Awaitable[list[Commitment] | None]]
 """Returns what the ledger holds of anchors, None where one is missing. `LedgerRefused` for others in their place."""
 
@@ -31,9 +31,12 @@ def refused(error: ContractError) -> LedgerRefused:
 class Submission:
     """Submits for one identity.
 
-    A refusal that a peer behind would give counts only when every peer that answers gives it, and never where the log
-    was seen to reach so far. Where enough peers would take what one refuses, their organisations are named to endorse:
-    a gateway asks its own peer first, be it behind for good.
+    An endorser may refuse what the contract takes, or endorse a result that differs. So a refusal counts when one's own
+    peer gives it, asked itself, or a majority of organisations does: one's own may be silent, or behind. What a peer
+    behind would say counts when all say it, or for longer than peers are behind a majority that one's own does not
+    contradict, and never where the log was seen to reach so far. Otherwise the organisations whose peers take the call
+    are named to endorse it, one group after the other, those with one's own first: a gateway left to itself asks its own
+    peer, be it behind for good.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class Submission:
         self._patience = patience
         self._standing = standing
         self._seen: dict[str, int] = {}
+        self._turn = 0
+        """How often naming a group of organisations did not help: the one that did is the first named the next time."""
 
     def saw(self, log: str, end: int) -> None:
         """Remember that a log reaches up to `end`: it does not go back."""
@@ -58,59 +63,65 @@ class Submission:
         The same call again changes nothing on the ledger. `LedgerRefused`, `LedgerUnavailable`, `LedgerOutcomeUnknown`.
         """
         begun, pause = self._clock.monotonic(), _FIRST_PAUSE
-        organisations: tuple[str, ...] = ()
+        named: tuple[str, ...] = ()
         while True:
             waited = self._clock.monotonic() - begun
             late = waited > self._patience
             try:
-                return await self._channel.submit(function, args, admin=admin, organisations=organisations)
+                return await self._channel.submit(function, args, admin=admin, organisations=named)
             except ContractError as error:
-                if error.code not in _LAGGING:
-                    raise refused(error) from None
-                organisations = await self._taking(
-                    error, function, args, waited, admin=admin, anchors=anchors
-                )
+                said = await self._hear(function, args, admin=admin)
+                self._check_refused(said, waited, anchors)
                 if late:
                     raise unsettled(f"peers do not agree that {error.code} is so") from None
+                named = self._next(named, said)
             except Stale as error:
                 standing = await self._standing(anchors)
                 if standing is not None:
                     return standing
                 if late:
                     raise unsettled(str(error)) from None
+                named = self._next(named, await self._hear(function, args, admin=admin))
+            except LedgerUnavailable:
+                if late or not named:
+                    raise
+                named = self._next(named, {})
             except LedgerOutcomeUnknown:
                 if anchors or late:
                     raise
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _taking(
-        self,
-        error: ContractError,
-        function: str,
-        args: Sequence[str],
-        waited: float,
-        *,
-        admin: bool,
-        anchors: Sequence[Anchor],
-    ) -> tuple[str, ...]:
-        """Return the organisations whose peers take a refused call, where they are enough; none is named otherwise.
+    async def _hear(self, function: str, args: Sequence[str], *, admin: bool) -> Said:
+        """Ask every peer itself; nothing is written by asking. `LedgerUnavailable` when none answers."""
 
-        Every peer is asked itself; nothing is written by asking. `LedgerRefused` when all refuse it with the same code.
-        While one is silent the others may both be behind it, for a moment: then they have to say so for longer.
-        """
-
-        async def says(peer: str) -> str:
+        async def refusal(peer: str) -> ContractError | None:
             try:
                 await self._channel.evaluate(function, args, peer, admin=admin)
-            except ContractError as answered:
-                return answered.code
-            return _ACCEPTED
+            except ContractError as error:
+                return error
+            return None
 
-        said = await self._peers.hear(says)
+        return await self._peers.hear(refusal)
+
+    def _check_refused(self, said: Said, waited: float, anchors: Sequence[Anchor]) -> None:
+        """Raise `LedgerRefused` for a refusal that counts."""
+        own = said.get(self._peers.own)
+        if own is not None and own.code not in _LAGGING:
+            raise refused(own) from None
         seen = any(anchor.seq <= self._seen.get(anchor.log, -1) for anchor in anchors[:1])
-        all_asked = len(said) == len(self._peers) > 1
-        if not seen and set(said.values()) == {error.code} and (all_asked or waited > _BEHIND_SECONDS):
-            raise refused(error) from None
-        taking = self._peers.organisations(peer for peer, code in said.items() if code == _ACCEPTED)
-        return taking[: self._peers.needed] if len(taking) >= self._peers.needed > 1 else ()
+        takes = own is None and self._peers.own in said
+        for error in filter(None, said.values()):
+            saying = [peer for peer, each in said.items() if each is not None and each.code == error.code]
+            if len(self._peers.organisations(saying)) < self._peers.needed:
+                continue
+            lasting = len(saying) == len(self._peers) > 1 or waited > BEHIND_SECONDS
+            if error.code not in _LAGGING or (lasting and not seen and not takes):
+                raise refused(error) from None
+
+    def _next(self, failed: tuple[str, ...], said: Said) -> tuple[str, ...]:
+        """Return which organisations to name after those that `failed`, none where too few take the call."""
+        self._turn += bool(failed)
+        taking = self._peers.organisations(peer for peer, error in said.items() if error is None)
+        groups = list(combinations(taking, self._peers.needed)) if self._peers.needed > 1 else []
+        return groups[self._turn % len(groups)] if groups else ()

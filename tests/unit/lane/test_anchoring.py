@@ -62,6 +62,13 @@ async def test_settling_goes_on_while_the_ledger_cannot_be_read() -> None:
     assert ledger.submitted == [[0]]
 
 
+@pytest.mark.parametrize("first", [unknown(), LedgerRefused("gap", code="wrong_sequence")])
+async def test_a_read_that_is_refused_tells_nothing_of_what_stands(first: Exception) -> None:
+    ledger = ScriptedLedger(("written", first))
+    ledger.find_script = [LedgerRefused("no", code="malformed")]
+    assert len(await anchoring(ledger)[0].commit(chain(1))) == 1
+
+
 async def test_refused_because_it_stands_there_already_is_success() -> None:
     anchors = chain(2)
     ledger = ScriptedLedger(LedgerRefused("gap", code="wrong_sequence"))

@@ -31,6 +31,7 @@ from bal.anchor.embedded.state import WorldState
 from bal.anchor.fabric.block import header_bytes
 from bal.anchor.fabric.channel import Committed, Stale
 from bal.core.errors import LedgerOutcomeUnknown, LedgerUnavailable
+from chaincode.errors import ContractError
 
 ORGANISATIONS = ("DsoMSP", "MarketMSP", "RegulatorMSP")
 CHAINCODE = "certification"
@@ -71,11 +72,22 @@ class Peer:
     behind: bool = False
     """Takes no further blocks while set."""
     lies: dict[str, bytes] = field(default_factory=dict)
-    """Answers of single functions, in the stead of the contract's."""
+    """Answers of single functions, in the stead of the contract's; endorsed too, so that they differ from the others'."""
+    refuses: dict[str, str] = field(default_factory=dict)
+    """Codes with which it refuses single functions, whatever the contract says; an endorsement even where it lies to a query."""
     asked: int = 0
     """Questions it was asked."""
     blocks_of: dict[str, int] = field(default_factory=dict)
     """Blocks of single transactions, in the stead of where they are."""
+
+    def endorse(
+        self, function: str, args: Sequence[str], who: Identity, tx_id: str, time: str
+    ) -> tuple[Transaction, bytes]:
+        """Return what it says that a call writes and answers."""
+        if function in self.refuses:
+            raise ContractError(self.refuses[function], "made up")
+        transaction, answer = execute(self.state, function, args, who, tx_id, time)
+        return transaction, self.lies.get(function, answer)
 
 
 class Network:
@@ -199,9 +211,7 @@ class FakeChannel:
             if not each.silent and peer in {None, each.address}:
                 if function in each.lies:
                     return each.lies[function]
-                return execute(each.state, function, args, self._who(admin=admin), "query", _TIME.format(0))[
-                    1
-                ]
+                return each.endorse(function, args, self._who(admin=admin), "query", _TIME.format(0))[1]
         raise LedgerUnavailable("no peer answers", subject=peer or "")
 
     async def submit(
@@ -216,7 +226,7 @@ class FakeChannel:
         tx_id = sha256(os.urandom(24)).hexdigest()
         time = _TIME.format(min(59, len(self.network.order)))
         chosen = awake[: self.network.endorsers_needed]
-        done = [execute(peer.state, function, args, who, tx_id, time) for peer in chosen]
+        done = [peer.endorse(function, args, who, tx_id, time) for peer in chosen]
         if any(each != done[0] for each in done):
             raise Stale("ProposalResponsePayloads do not match")
         await asyncio.sleep(0)

@@ -234,3 +234,64 @@ async def test_one_that_hangs_is_not_waited_for_in_every_call(
     for call in calls * 10:
         await call()
     assert market.asked == asked + 1
+
+
+@pytest.mark.parametrize("code", ["malformed", "fork", "not_admin", "anchor_unknown"])
+async def test_what_one_refuses_to_be_asked_is_no_answer(
+    network: Network, clock: Clock, ledger: FabricLedger, anchored: list[Anchor], code: str
+) -> None:
+    market = network.peers[MARKET]
+    market.refuses = dict.fromkeys(("GetHead", "GetAnchor", "ListAnchors", "ListLogs", "GetSource"), code)
+    head = await ledger.head("bal-1")
+    assert head is not None
+    assert head.anchor == anchored[0]
+    assert await ledger.find("bal-1", 1) is None
+    assert not await ledger.suspended("dso-a")
+    await ledger.set_rules("dso-a", "5a" * 32)
+    assert await ledger.logs() == ["bal-1"]
+    auditor = FabricLedger(network.channel("RegulatorMSP"), clock, own=True)
+    assert await auditor.head("bal-1") == head
+    assert await auditor.find("bal-1", 1) is None
+    assert [each async for each in auditor.anchors("bal-1")] == [head]
+
+
+async def test_what_the_own_peer_refuses_to_be_asked_is_told(
+    network: Network, ledger: FabricLedger, anchored: list[Anchor]
+) -> None:
+    network.peers[DSO].refuses = {"GetHead": "malformed", "GetAnchor": "malformed"}
+    for work in (ledger.head("bal-1"), ledger.find("bal-1", 0)):
+        with pytest.raises(LedgerRefused):
+            await work
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_an_unknown_outcome_is_settled_while_one_refuses_to_be_asked(
+    network: Network,
+    clock: Clock,
+    ledger: FabricLedger,
+    anchored: list[Anchor],
+    monkeypatch: pytest.MonkeyPatch,
+    lost: bool,
+) -> None:
+    network.peers[MARKET].refuses = {"GetAnchor": "malformed", "ListAnchors": "malformed"}
+    if lost:
+        lose(ledger, monkeypatch, 1)
+    else:
+        network.lose_outcomes = 1
+    done = await Anchoring(ledger, clock, LaneSettings(settle_seconds=3)).commit(anchored[1:])
+    assert [each.anchor for each in done] == anchored[1:]
+
+
+async def test_an_auditor_waits_for_his_own_peer_whatever_head_another_one_makes_up(
+    network: Network, clock: Clock, ledger: FabricLedger, anchored: list[Anchor]
+) -> None:
+    network.peers[MARKET].lies["GetHead"] = b'{"hash":"' + b"ab" * 32 + b'","log":"bal-1","next":99}'
+    auditor = FabricLedger(network.channel("RegulatorMSP"), clock, own=True)
+    assert await auditor.head("bal-1") is not None
+    network.peers[REGULATOR].behind = True
+    (newest,) = (await ledger.anchor(anchored[1:2]))[-1:]
+    clock.wakes[REGULATOR] = clock.monotonic() + 4
+    assert await auditor.head("bal-1") == newest
+    begun = clock.monotonic()
+    assert await auditor.head("bal-1") == newest
+    assert clock.monotonic() == begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from bal.anchor.fabric.gateways import refusal
 from bal.anchor.fabric.ledger import FabricLedger
 from bal.bootstrap.fabric import fabric_access
 from bal.config import FabricSettings
+from bal.core.commitment import Commitment
 from bal.core.errors import LedgerOutcomeUnknown, LedgerRefused, LedgerUnavailable, Misconfigured
 from bal.fabric import ErrorDetail, EvaluateError
 from bal.lane.anchoring import Anchoring
@@ -90,6 +92,64 @@ async def test_the_head_is_the_furthest_of_all_peers(network: Network, ledger: F
         "head/bal-1", b'{"hash":"' + b"0" * 64 + b'","log":"bal-1","next":0}', (0, 0)
     )
     assert await ledger.head("bal-1") == done[1]
+
+
+@pytest.fixture
+async def done(network: Network, clock: Clock, ledger: FabricLedger) -> list[Commitment]:
+    """Three anchors on the ledger, of which one's own peer has one and is behind."""
+    anchors = chain(3)
+    first = await ledger.anchor(anchors[:1])
+    network.peers[DSO].behind = True
+    return first + await Anchoring(ledger, clock, LaneSettings()).commit(anchors[1:])
+
+
+def silent(network: Network) -> None:
+    network.peers[REGULATOR].silent = True
+
+
+def empty(network: Network) -> None:
+    network.peers[MARKET].lies["GetHead"] = b'{"hash":"' + b"0" * 64 + b'","log":"bal-1","next":0}'
+
+
+@pytest.mark.parametrize("other", [silent, empty])
+async def test_with_the_own_peer_behind_and_another_one_away_nothing_is_taken_for_cut(
+    network: Network, clock: Clock, done: list[Commitment], other: Callable[[Network], None]
+) -> None:
+    other(network)
+    fresh = FabricLedger(network.channel("DsoMSP"), clock)
+    with pytest.raises(LedgerUnavailable):
+        await fresh.head("bal-1")
+    with pytest.raises(LedgerUnavailable):
+        [each async for each in fresh.anchors("bal-1")]
+    clock.wakes[DSO] = clock.monotonic() + 3
+    assert await fresh.head("bal-1") == done[-1]
+    assert [each async for each in fresh.anchors("bal-1")] == done
+
+
+async def test_while_the_own_peer_is_behind_anchors_are_listed_to_the_end(
+    network: Network, clock: Clock, ledger: FabricLedger, done: list[Commitment]
+) -> None:
+    begun = clock.monotonic()
+    assert [each async for each in ledger.anchors("bal-1")] == done
+    assert [each async for each in ledger.anchors("bal-1", 2)] == done[2:]
+    assert [each async for each in ledger.anchors("bal-1", 3)] == []
+    assert clock.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("said", [b"[]", None])
+async def test_anchors_that_nobody_lists_are_not_left_out(
+    network: Network, clock: Clock, ledger: FabricLedger, done: list[Commitment], said: bytes | None
+) -> None:
+    """None: from the beginning again."""
+    network.peers[DSO].behind = False
+    network.catch_up()
+    listed = await ledger._channel.evaluate("ListAnchors", ["bal-1", "0", "2"])
+    for peer in network.peers:
+        peer.lies["ListAnchors"] = listed if said is None else said
+    begun = clock.monotonic()
+    with pytest.raises(LedgerUnavailable):
+        [each async for each in ledger.anchors("bal-1", 1)]
+    assert clock.monotonic() - begun >= 30
 
 
 async def test_one_that_stays_behind_is_waited_for_once(
