@@ -38,6 +38,9 @@ _SCAN_ROWS: Final = 5000
 _PASS_ROWS = 1 << 30
 """Rows marked off in one pass, a bit each: 128 MiB."""
 
+Sizes = dict[tuple[str, int], int]
+"""How many rows each batch may have, by log and sequence number."""
+
 
 # --- rows nothing leads to ----------------------------------------------------------------------------------------
 
@@ -49,21 +52,27 @@ async def strays(session: Session) -> list[Address]:
     hundred bytes for each batch. Named is only what is there at a second look: a batch may be written, carried over or
     erased from meanwhile.
     """
-    found = await _strays(session)
+    found, sizes = await _strays(session, await _sizes(session))
     if found:
-        again = set(await _strays(session))
+        again = set((await _strays(session, sizes))[0])
         found = [address for address in found if address in again]
     return sorted(set(found), key=lambda address: tuple(map(str, address)))
 
 
-async def _strays(session: Session) -> list[Address]:
-    passes = sum((await _sizes(session)).values()) // _PASS_ROWS + 1
-    found = [each for turn in range(passes) for each in await _stray_readings(session, passes, turn)]
-    return found + await _stray_tiles(session, await _sizes(session))
+async def _strays(session: Session, sizes: Sizes) -> tuple[list[Address], Sizes]:
+    """Return what a look finds, and the sizes as they are after it; `sizes`: those before it."""
+    passes = sum(sizes.values()) // _PASS_ROWS + 1
+    unknown = [row async for row in session.rows(_TILES, page=_SCAN_ROWS) if (row[0], row[1]) not in sizes]
+    found = []
+    for turn in range(passes):
+        strays, sizes = await _stray_readings(session, passes, turn)
+        found += strays
+    tiled = [place for place in unknown if (place[0], place[1]) not in sizes]
+    return found + await _stray_tiles(session, tiled), sizes
 
 
-async def _stray_readings(session: Session, passes: int, turn: int) -> list[Address]:
-    """Look at the batches whose turn it is: every `passes`-th of a log."""
+async def _stray_readings(session: Session, passes: int, turn: int) -> tuple[list[Address], Sizes]:
+    """Look at the batches whose turn it is, every `passes`-th of a log; return the sizes that were held against them."""
     seen: dict[tuple[str, int], bytearray] = {}
     found: list[Address] = []
     async for page in session.pages(_READINGS, page=_SCAN_ROWS):
@@ -86,7 +95,7 @@ async def _stray_readings(session: Session, passes: int, turn: int) -> list[Addr
     for (log, seq), bits in seen.items():
         first = sizes.get((log, seq), 0)
         found += [Address(log, seq, index) for index in range(first, 8 * len(bits)) if _bit(bits, index)]
-    return found
+    return found, sizes
 
 
 def _bit(bits: bytearray, index: int) -> bool:
@@ -98,7 +107,7 @@ def _is_set(seen: dict[tuple[str, int], bytearray], address: Address) -> bool:
     return bits is not None and _bit(bits, address.index)
 
 
-async def _sizes(session: Session) -> dict[tuple[str, int], int]:
+async def _sizes(session: Session) -> Sizes:
     """Return how many rows each batch may have: 0 for one that was moved, none for one of a log never opened.
 
     A batch whose record can't be read is named by the audit; its rows are then no strays.
@@ -124,11 +133,9 @@ def _size(text: str) -> int:
     return size if type(size) is int else 1 << 16
 
 
-async def _stray_tiles(session: Session, sizes: dict[tuple[str, int], int]) -> list[Address]:
+async def _stray_tiles(session: Session, places: Sequence[tuple[str, int, int]]) -> list[Address]:
     found = []
-    async for log, seq, number in session.rows(_TILES, page=_SCAN_ROWS):
-        if (log, seq) in sizes:
-            continue
+    for log, seq, number in places:
         row = await session.one(_TILE, (log, seq, number))
         try:
             inside = decode_tile(row[0], f"{log}:{seq}") if row is not None and row[0] else []
