@@ -45,6 +45,8 @@ class Peers:
         self._clock = clock
         self._agree = True
         self._silence = {peer: Backoff(clock.monotonic) for peer in self._members}
+        self._why = ""
+        """Why one's own peer gave no answer the last time it gave none."""
         self.own = next(iter(self._members))
         self.needed = len(set(self._members.values())) // 2 + 1
         """How many organisations are a majority of those whose peers are known here."""
@@ -106,23 +108,24 @@ class Peers:
         if len(self.organisations(said)) < self.needed:
             said |= await self._ask([peer for peer in self._members if peer not in ready], question)
         if not said:
-            raise unsettled("no peer gives an answer")
+            raise unsettled(f"no peer gives an answer; of one's own: {self._why}")
         return {peer: said[peer] for peer in self._members if peer in said}
 
     async def _ask(self, peers: list[str], question: Question[T]) -> dict[str, T | None]:
         async def ask(peer: str) -> tuple[T | None] | None:
             try:
                 answer = await question(peer)
-            except LedgerUnavailable:
-                self._silence[peer].failed()
-                return None
-            except LedgerRefused:  # of a question the others answer: no more worth than none
+            except LedgerRefused:  # of a question the others answer: worth no more than silence
                 if peer == self.own:
                     raise
-                self._silence[peer].failed()
-                return None
-            self._silence[peer].worked()
-            return (answer,)
+            except LedgerUnavailable as error:
+                if peer == self.own:
+                    self._why = error.what
+            else:
+                self._silence[peer].worked()
+                return (answer,)
+            self._silence[peer].failed()
+            return None
 
         answers = await asyncio.gather(*map(ask, peers))
         return {peer: each[0] for peer, each in zip(peers, answers, strict=True) if each is not None}

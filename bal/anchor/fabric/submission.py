@@ -1,4 +1,4 @@
-"""Transactions of the contract, submitted until one is valid, all peers refuse it, or time is up."""
+"""Transactions of the contract, submitted until one is valid, a refusal of it counts, or time is up."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import combinations

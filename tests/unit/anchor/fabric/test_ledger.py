@@ -212,7 +212,7 @@ async def test_without_two_peers_nothing_is_submitted_and_reading_goes_on(
         await ledger.anchor(chain(2)[1:])
     network.peers[DSO].silent = True
     for work in (ledger.head("bal-1"), ledger.find("bal-1", 0), ledger.suspended("dso-a"), ledger.logs()):
-        with pytest.raises(LedgerUnavailable):
+        with pytest.raises(LedgerUnavailable, match="of one's own: no peer answers"):
             await work
     assert len(network.order) == blocks
 
