@@ -98,7 +98,8 @@ async def _inside(home: Home, settings: Settings) -> AsyncIterator[Check]:
         warnings = authority(home, settings).warnings()
         yield Check("certificates", not warnings, "; ".join(warnings) or "in time")
     try:
-        if home.keys.exists():  # an auditor has none
+        operates = home.keys.exists()  # an auditor has no key, and may not read what is its operator's affair
+        if operates:
             Keys.open(home.keys, in_use=True)
         async with (
             open_store(home, settings, read_only=True) as database,
@@ -106,7 +107,7 @@ async def _inside(home: Home, settings: Settings) -> AsyncIterator[Check]:
         ):
             for log in await database.store.logs():
                 yield await _log(database.store, opened.ledger, log)
-            for each in await database.store.parked():
+            for each in await database.store.parked() if operates else ():
                 found = f"{each.source} is parked from {each.log}:{each.seq} on; `bal republish --source {each.source}`"
                 yield Check(f"output {each.output}", ok=False, found=found)
     except BalError as error:

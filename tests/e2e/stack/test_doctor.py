@@ -49,7 +49,7 @@ async def test_a_home_on_the_stack_is_looked_at_as_any_other(grid: Grid, tmp_pat
     async with open_store(Home(home.path), load(home.path)) as opened:
         await opened.store.park(Parked("kafka", f"{name}-meters", f"{name}-1", 0, 1))
     assert checks(shell, 1)["output kafka"].startswith(f"FAIL {name}-meters is parked from {name}-1:0 on")
-    assert checks(auditor, 1)["output kafka"].startswith("FAIL ")
+    assert "output kafka" not in checks(auditor, 0)  # its operator's affair
 
     session = await Session.connect(administrator(grid.layout, grid.real.ports("cassandra")))
     try:  # an older copy of the database
