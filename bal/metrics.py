@@ -25,6 +25,14 @@ class Metrics:
         self._rejections = Counter(
             "bal_quarantine", "Readings and messages refused, by reason.", ["reason"], registry=self.registry
         )
+        self._reported = Counter(
+            "bal_rejections_published",
+            "Refusals the operator's output acknowledged.",
+            registry=self.registry,
+        )
+        self._unreported = Gauge(
+            "bal_rejections_waiting", "Refusals the operator's output has not yet.", registry=self.registry
+        )
         self._lag = Histogram(
             "bal_anchor_lag_seconds",
             "Seconds from sealing a batch to its anchor on the ledger.",
@@ -75,6 +83,14 @@ class Metrics:
     def published(self, count: int) -> None:
         """Count readings every output acknowledged."""
         self._readings.labels("published").inc(count)
+
+    def reported(self, count: int) -> None:
+        """Count refusals the operator's output acknowledged."""
+        self._reported.inc(count)
+
+    def unreported(self, count: int) -> None:
+        """Say how many refusals the operator's output has not yet."""
+        self._unreported.set(count)
 
     def alarm(self, kind: str) -> None:
         """Count something an operator must look at."""

@@ -61,7 +61,8 @@ class Running:
 
 def control_app(opened: Opened) -> FastAPI:
     """Return the operator's control routes of an open home."""
-    return create_control_app(opened.service, Clients(opened.home.clients, SystemClock()))
+    clients = Clients(opened.home.clients, SystemClock())
+    return create_control_app(opened.service, clients, opened.readers)
 
 
 def _gateway(opened: Opened, url: str) -> FastAPI:

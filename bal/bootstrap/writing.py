@@ -2,13 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bal.bootstrap.adapters import open_ledger, open_store
 from bal.bootstrap.broker import rights_folder
-from bal.config import KafkaSettings, MqttSettings, Settings
+from bal.config import MqttSettings, Settings
 from bal.core.source import Lane
 from bal.erasing import ErasedKeys, Erasing
 from bal.granting import Granting, Grants
@@ -24,6 +24,7 @@ from bal.pipeline import LaneWorker, World
 from bal.ports import Leases, Ledger, Publisher, Store
 from bal.publish import ClosedOutput, EventStream, JsonLines
 from bal.registry import Registry
+from bal.reporting import Readers
 from bal.service import Service
 from bal.store.sqlite import SqliteQuarantine
 from bal.system import SystemClock, SystemRandom, SystemTasks
@@ -48,6 +49,8 @@ class Opened:
     """Where registrations take effect outside."""
     rights: BrokerRights | None
     """Of these places the field broker, where its rights are written from here."""
+    readers: Readers
+    """Who may read what was refused."""
 
 
 @asynccontextmanager
@@ -74,14 +77,13 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
     normaliser = PoolNormaliser(settings.workers, keys.pseudonym_key)
     stack.push_async_callback(normaliser.close)
     files, events = JsonLines(home.out), EventStream()
-    publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat")]
     metrics, registry = Metrics(), Registry(settings.outputs)
     registry.replace(await store.sources())
     rights = _rights(settings.mqtt)
-    places: list[Grants] = [] if rights is None else [rights]
-    await _add_kafka(settings.kafka, registry, publishers, places, stack)
-    erased = ErasedKeys(_digest(keys.lookup))
-    erased.replace(await store.erased_lookups())
+    kafka, topics = await stack.enter_async_context(_kafka(settings, registry, quarantine, metrics))
+    places: list[Grants] = [*([rights] if rights else []), *topics]
+    publishers: list[Publisher] = [files, events, ClosedOutput("mqtt"), ClosedOutput("mqtt-flat"), kafka]
+    erased = await _erased(store, keys)
     world = World(store, ledger, quarantine, normaliser, publishers, clock, random, SystemTasks(), metrics)
     pipeline = Pipeline(
         [
@@ -96,13 +98,14 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
             for lane in await _lanes(store, settings, clock)
         ]
     )
+    granting = Granting(places, registry, clock)
     service = Service(
         store=store,
         ledger=ledger,
         quarantine=quarantine,
         pipeline=pipeline,
         erasing=Erasing(store, ledger, pipeline, clock, erased, [files, events]),
-        granting=Granting(places, registry, clock),
+        granting=granting,
         clock=clock,
         receipt_days=settings.lane.receipt_days,
     )
@@ -120,7 +123,15 @@ async def _open(home: Home, settings: Settings, stack: AsyncExitStack) -> Opened
         publishers,
         places,
         rights,
+        Readers(quarantine, granting),
     )
+
+
+async def _erased(store: Store, keys: Keys) -> ErasedKeys:
+    """Return what must not come back."""
+    erased = ErasedKeys(_digest(keys.lookup))
+    erased.replace(await store.erased_lookups())
+    return erased
 
 
 def _rights(settings: MqttSettings) -> BrokerRights | None:
@@ -128,24 +139,18 @@ def _rights(settings: MqttSettings) -> BrokerRights | None:
     return None if folder is None else BrokerRights(folder, settings.identity)
 
 
-async def _add_kafka(
-    settings: KafkaSettings,
-    registry: Registry,
-    publishers: list[Publisher],
-    places: list[Grants],
-    stack: AsyncExitStack,
-) -> None:
-    if not settings.servers:
-        publishers.append(ClosedOutput("kafka"))
+@asynccontextmanager
+async def _kafka(
+    settings: Settings, registry: Registry, quarantine: SqliteQuarantine, metrics: Metrics
+) -> AsyncIterator[tuple[Publisher, Sequence[Grants]]]:
+    """Open Kafka where the settings name one; nothing of it runs elsewhere."""
+    if not settings.kafka.servers:
+        yield ClosedOutput("kafka"), ()
         return
-    from bal.bootstrap.kafka import kafka_access
-    from bal.publish.kafka import KafkaPublisher, KafkaTopics
+    from bal.bootstrap.kafka import open_kafka
 
-    access = kafka_access(settings)
-    publisher = KafkaPublisher(access, registry.all)
-    stack.push_async_callback(publisher.close)
-    publishers.append(publisher)
-    places.append(KafkaTopics(access))
+    async with open_kafka(settings, registry, quarantine, metrics) as opened:
+        yield opened.publisher, [opened.topics]
 
 
 def _watch(metrics: Metrics, pipeline: Pipeline) -> None:

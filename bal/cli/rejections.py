@@ -41,10 +41,7 @@ async def _show(
         found = await quarantine.refusals(source, after, limit)
     if as_json:
         for each in found:
-            facts = {"id": each.id, "source": each.source, "digest": each.digest.hex(), "reason": each.reason}
-            print_json(
-                {**facts, "where": each.where, "code": each.code, "at": instant_text(each.quarantined_at)}
-            )
+            print_json(each.to_json())
     else:
         rows = [[str(e.id), instant_text(e.quarantined_at), e.source, e.reason, e.where] for e in found]
         print_table(["id", "time", "source", "reason", "where"], rows)

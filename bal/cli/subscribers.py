@@ -1,15 +1,17 @@
-"""`bal subscribers`: who receives what is certified, on Kafka and by MQTT."""
+"""`bal subscribers`: who receives what is certified, on Kafka and by MQTT, and what was refused, on Kafka."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json, print_table
+from bal.core.errors import Malformed
 
 if TYPE_CHECKING:
-    from bal.config import Settings
+    from bal.config import KafkaSettings, Settings
     from bal.core.source import Source
     from bal.home import Home
     from bal.pki import Authority
@@ -21,7 +23,7 @@ _FOLDER = "subscribers"
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the subscriber, its certificate's common name.")],
-    source: Annotated[str, typer.Option(help="Source it may read.")],
+    source: Annotated[str | None, typer.Option(help="Source it may read.")] = None,
     point: Annotated[
         list[str] | None,
         typer.Option(help="Only this measuring point (pseudonym); may be repeated."),
@@ -30,21 +32,34 @@ def add(
         list[str] | None,
         typer.Option(help="Only this meter, usage point or device, by its plain identifier."),
     ] = None,
+    rejected: Annotated[
+        bool,
+        typer.Option("--rejected", help="What this BAL refused, of all sources: for the operator's own."),
+    ] = False,
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a subscriber a certificate and the right to read a source, or single measuring points of it."""
-    facts = asyncio.run(_add(home_at(home), name, source, list(point or ()), list(meter or ())))
+    """Give a subscriber a certificate and the right to read a source, or single measuring points of it.
+
+    With --rejected instead of --source: to read on Kafka what was refused and why, never bytes.
+    """
+    points, meters = list(point or ()), list(meter or ())
+    if (source is None) != rejected or (rejected and (points or meters)):
+        message = "a subscriber reads a source, or what was refused"
+        raise Malformed(message, subject=name, remedy="give either --source or --rejected")
+    if source is None:
+        facts = asyncio.run(_add_reader(home_at(home), name))
+    else:
+        facts = asyncio.run(_add(home_at(home), name, source, points, meters))
     if as_json:
         print_json(facts)
         return
-    typer.echo(
-        f"subscriber {name} reads {source}" + (f", {facts['points']} points" if facts["points"] else "")
-    )
+    what = "what was refused" if source is None else source
+    typer.echo(f"subscriber {name} reads {what}" + (f", {facts['points']} points" if facts["points"] else ""))
     for what in ("folder", "kafka", "mqtt"):
         for each in facts[what] if isinstance(facts[what], list) else [facts[what]]:
             typer.echo(f"{what} {each}")
-    if not facts["kafka"] and not facts["mqtt"]:
+    if source is not None and not facts["kafka"] and not facts["mqtt"]:
         typer.echo(f"nothing of {source} goes out yet: bal sources add {source} --output kafka", err=True)
 
 
@@ -57,6 +72,8 @@ def list_subscribers(home: HomeOption = DEFAULT, as_json: JsonOption = False) ->
             print_json(each)
     else:
         headings = ["name", "source", "points", "certificate"]
+        for each in found:
+            each["source"] = each["source"] or "what was refused"
         print_table(headings, [[str(each[heading] or "all") for heading in headings] for each in found])
 
 
@@ -66,20 +83,26 @@ def remove(
     source: Annotated[
         str | None, typer.Option(help="Take only this source from it; its certificate stays.")
     ] = None,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Take only what was refused from it; its certificate stays.")
+    ] = False,
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Take a subscriber's rights away and revoke its certificate, unless it also sends."""
-    facts = asyncio.run(_remove(home_at(home), name, source))
+    if source is not None and rejected:
+        message = "one thing is taken at a time, or all"
+        raise Malformed(message, subject=name, remedy="give --source, --rejected, or neither")
+    facts = asyncio.run(_remove(home_at(home), name, source, only_rejected=rejected))
     if as_json:
         print_json(facts)
     else:
         revoked = ", certificate revoked" if facts["revoked"] else ""
-        typer.echo(f"subscriber {name} reads no longer: {', '.join(facts['sources'])}{revoked}")
+        read = [*facts["sources"], *(["what was refused"] if facts["rejected"] else [])]
+        typer.echo(f"subscriber {name} reads no longer: {', '.join(read)}{revoked}")
 
 
 async def _add(home: "Home", name: str, source: str, points: list[str], meters: list[str]) -> dict[str, Any]:
-    from bal.bootstrap.identities import authority, tell_broker
     from bal.bootstrap.reading import open_reader
     from bal.config import load
     from bal.core.names import check_name
@@ -90,74 +113,114 @@ async def _add(home: "Home", name: str, source: str, points: list[str], meters: 
         await reader.registered(source)
         sources = await reader.store.sources()
         points += [each for meter in meters for each in reader.pseudonyms(source, meter)]
+    hand_out = await _identified(home, settings, name, sources)
+    path = f"/sources/{source}/subscribers/{name}"
+    answer = await _ask(home, "PUT", path, json={"points": points})
+    facts = {"name": name, "source": source, "points": len(set(points)), "outputs": answer["outputs"]}
+    return {**facts, **_told(settings, facts), "folder": str(hand_out())}
+
+
+async def _add_reader(home: "Home", name: str) -> dict[str, Any]:
+    from bal.bootstrap.reading import open_reader
+    from bal.config import load
+    from bal.core.errors import Misconfigured
+    from bal.core.names import check_name
+
+    check_name(name, "subscriber name")
+    settings = load(home.path)
+    if not settings.kafka.servers or settings.kafka.certificate is None:
+        message = "what was refused goes out by Kafka, and this home has none"
+        raise Misconfigured(message, subject="kafka.servers", remedy="set it, or use `bal rejections`")
+    async with open_reader(home) as reader:
+        sources = await reader.store.sources()
+    hand_out = await _identified(home, settings, name, sources)
+    await _ask(home, "PUT", f"/rejections/readers/{name}")
+    facts = {"name": name, "source": None, "points": 0, **_told_of_refusals(settings.kafka)}
+    return {**facts, "folder": str(hand_out())}
+
+
+async def _identified(
+    home: "Home", settings: "Settings", name: str, sources: "list[Source]"
+) -> Callable[[], Path]:
+    """Give a subscriber its certificate; return what hands it out once it may read."""
+    from bal.bootstrap.identities import authority, tell_broker
+
     ca = authority(home, settings)
     _refuse_others(home, settings, ca, name, sources)
     certificate, key = _certificate(home, ca, name)
     await asyncio.to_thread(tell_broker, home)  # one that was revoked before has rights again
-    answer = await _ask(home, "PUT", source, name, json={"points": points})
-    facts = {"name": name, "source": source, "points": len(set(points)), "outputs": answer["outputs"]}
-    return {**facts, **_told(settings, facts), "folder": str(_hand_out(home, ca, name, certificate, key))}
+    return lambda: _hand_out(home, ca, name, certificate, key)
 
 
 async def _list(home: "Home") -> list[dict[str, Any]]:
     from datetime import UTC, datetime
 
     from bal.bootstrap.identities import authority
-    from bal.bootstrap.reading import open_reader
+    from bal.bootstrap.reading import open_quarantine, open_reader
     from bal.config import load
     from bal.pki import Authority
 
-    async with open_reader(home) as reader:
-        sources = await reader.store.sources()
+    async with open_reader(home) as reader, open_quarantine(home) as quarantine:
+        sources, readers = await reader.store.sources(), await quarantine.readers()
     settings, now = load(home.path), datetime.now(UTC)
     issued = authority(home, settings).list() if Authority.exists(settings.pki.path or home.pki) else []
     valid = {each.name for each in issued if each.valid(now)}
-    found = [(name, source.name, 0) for source in sources for name in source.readers]
+    found = [(name, "", 0) for name in readers]
+    found += [(name, source.name, 0) for source in sources for name in source.readers]
     found += [
         (each.subscriber, source.name, len(each.points)) for source in sources for each in source.grants
     ]
     return [
         {
             "name": name,
-            "source": source,
+            "source": source or None,
             "points": count or None,
+            "rejected": not source,
             "certificate": "valid" if name in valid else "none",
         }
         for name, source, count in sorted(found)
     ]
 
 
-async def _remove(home: "Home", name: str, source: str | None) -> dict[str, Any]:
+async def _remove(home: "Home", name: str, source: str | None, *, only_rejected: bool) -> dict[str, Any]:
     from bal.bootstrap.identities import authority, tell_broker
-    from bal.bootstrap.reading import open_reader
+    from bal.bootstrap.reading import open_quarantine, open_reader
     from bal.config import load
     from bal.core.errors import NotFound
     from bal.core.subscribing import reads
 
     settings = load(home.path)
-    async with open_reader(home) as reader:
-        sources = await reader.store.sources()
+    async with open_reader(home) as reader, open_quarantine(home) as quarantine:
+        sources, told = await reader.store.sources(), name in await quarantine.readers()
     read = [each for each in sources if reads(each, name)]
-    taken = [each for each in read if source in {None, each.name}]
-    if not taken:
-        message = "there is no such subscriber" if not read else "it does not read this source"
+    taken = [] if only_rejected else [each for each in read if source in {None, each.name}]
+    untold = told and source is None
+    if not taken and not untold:
+        message = "it does not read this" if read or told else "there is no such subscriber"
         raise NotFound(message, subject=name, remedy="see them with `bal subscribers list`")
     for each in taken:
-        await _ask(home, "DELETE", each.name, name)
+        await _ask(home, "DELETE", f"/sources/{each.name}/subscribers/{name}")
+    if untold:
+        await _ask(home, "DELETE", f"/rejections/readers/{name}")
     revoked = []
-    if source is None and _folder(home, name).exists() and not _is_other_identity(settings, name, sources):
+    if (
+        source is None
+        and not only_rejected
+        and _folder(home, name).exists()
+        and not _is_other_identity(settings, name, sources)
+    ):
         ca = authority(home, settings)
         if any(each.name == name and each.kind == "client" and each.revoked_at is None for each in ca.list()):
             revoked = [each.serial for each in ca.revoke(name, "client")]
             await asyncio.to_thread(tell_broker, home)
-    return {"name": name, "sources": [each.name for each in taken], "revoked": revoked}
+    return {"name": name, "sources": [each.name for each in taken], "rejected": untold, "revoked": revoked}
 
 
-async def _ask(home: "Home", method: str, source: str, name: str, **request: Any) -> dict[str, Any]:
+async def _ask(home: "Home", method: str, path: str, **request: Any) -> dict[str, Any]:
     from bal.cli.control import ask, control
 
     async with control(home) as client:
-        answer: dict[str, Any] = await ask(client, method, f"/sources/{source}/subscribers/{name}", **request)
+        answer: dict[str, Any] = await ask(client, method, path, **request)
         return answer
 
 
@@ -217,6 +280,17 @@ def _told(settings: "Settings", facts: dict[str, Any]) -> dict[str, Any]:
         "servers": list(settings.kafka.servers) if kafka else [],
         "kafka": kafka,
         "mqtt": [topic for output, topic in mqtt.items() if output in facts["outputs"]],
+    }
+
+
+def _told_of_refusals(kafka: "KafkaSettings") -> dict[str, Any]:
+    from bal.bootstrap.kafka import kafka_access
+    from bal.publish.kafka import rejected_topic
+
+    return {
+        "servers": list(kafka.servers),
+        "kafka": [rejected_topic(kafka_access(kafka).principal)],
+        "mqtt": [],
     }
 
 

@@ -1,12 +1,16 @@
 """What the Shared Customer Database and the quarantine hold and are asked for, in the domain's words."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bal.core.address import Address
 from bal.core.commitment import Commitment
 from bal.core.entry import Erasure
+from bal.core.instant import instant_text
 from bal.core.reading import Reading
 from chaincode.anchor import Anchor
+
+WHOLE: Final = -1
+"""The ordinal of a message that is refused as a whole."""
 
 
 class BatchPlace(NamedTuple):
@@ -98,9 +102,34 @@ class Quarantined(NamedTuple):
     source: str
     digest: bytes
     ordinal: int
-    """Which outcome of the message; -1 for the message as a whole."""
+    """Which outcome of the message; `WHOLE` for the message as a whole."""
     reason: str
     where: str
     code: str
     quarantined_at: int
     fragment: bytes | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return why it was refused: reason, place and digest (hex), never bytes."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "kind": "message" if self.ordinal == WHOLE else "reading",
+            "digest": self.digest.hex(),
+            "reason": self.reason,
+            "where": self.where,
+            "code": self.code,
+            "at": instant_text(self.quarantined_at),
+        }
+
+
+class Report(NamedTuple):
+    """One thing in quarantine as an output tells the operator of it."""
+
+    refused: Quarantined
+    number: int
+    """Which refusal of its message it is, from 1."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return version 1 of a report: what is listed of a refusal anywhere, and its number."""
+        return {"version": 1, **self.refused.to_json(), "number": self.number}

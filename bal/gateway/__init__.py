@@ -3,7 +3,7 @@
 from bal.gateway.app import create_app
 from bal.gateway.clients import Client, Clients
 from bal.gateway.control import create_control_app
-from bal.gateway.operations import Operations
+from bal.gateway.operations import Operations, Readers
 from bal.gateway.server import HttpServer, control_socket_path, https_server, listen, socket_server
 from bal.gateway.services import Events, GatewayServices, Intake, Verdict
 from bal.gateway.tokens import Tokens
@@ -16,6 +16,7 @@ __all__ = [
     "HttpServer",
     "Intake",
     "Operations",
+    "Readers",
     "Tokens",
     "Verdict",
     "control_socket_path",

@@ -12,7 +12,7 @@ from bal.core.entry import to_json
 from bal.core.instant import instant_text
 from bal.core.source import Source
 from bal.gateway.problems import PROBLEM_TYPE
-from bal.ports import BatchRecord, Quarantined, StoredReading
+from bal.ports import BatchRecord, StoredReading
 
 
 def json_answer(value: Any, status: int = HTTPStatus.OK) -> Response:
@@ -60,19 +60,6 @@ def source_json(source: Source) -> dict[str, Any]:
         "outputs": list(source.outputs),
         "suspended": source.suspended,
         "recorded_at": instant_text(source.recorded_at),
-    }
-
-
-def rejection_json(found: Quarantined) -> dict[str, Any]:
-    """Return why something was refused: reason, place and digest, never bytes."""
-    return {
-        "id": found.id,
-        "source": found.source,
-        "digest": found.digest.hex(),
-        "reason": found.reason,
-        "where": found.where,
-        "code": found.code,
-        "at": instant_text(found.quarantined_at),
     }
 
 
@@ -195,6 +182,7 @@ class Rejection(BaseModel):
 
     id: int
     source: str
+    kind: str = Field(description="`message` as a whole, or one `reading` of it.")
     digest: str
     reason: str
     where: str

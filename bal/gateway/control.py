@@ -23,7 +23,7 @@ from bal.gateway.answers import json_answer
 from bal.gateway.body import Body, Receiver, receive
 from bal.gateway.clients import Clients
 from bal.gateway.guard import BodyRefused, Guard, body_refused
-from bal.gateway.operations import Operations
+from bal.gateway.operations import Operations, Readers
 
 DRAIN_BYTES: Final = 64 * 1024 * 1024
 """How much of an unwanted document is read before the answer, so that its sender gets it."""
@@ -41,8 +41,13 @@ def _clients(request: Request) -> Any:
     return request.app.state.clients
 
 
+def _readers(request: Request) -> Any:
+    return request.app.state.readers
+
+
 Service = Annotated[Operations, Depends(_operations)]
 Registry = Annotated[Clients, Depends(_clients)]
+ReportReaders = Annotated[Readers, Depends(_readers)]
 
 
 class _Asked(BaseModel):
@@ -182,6 +187,20 @@ async def unsubscribe(name: str, subscriber: str, operations: Service) -> Respon
     return json_answer(source.model_dump(mode="json"))
 
 
+@router.put("/rejections/readers/{name}")
+async def admit_reader(name: str, readers: ReportReaders) -> Response:
+    """Let an identity read what is reported of refusals."""
+    await readers.admit(name)
+    return json_answer({"name": name})
+
+
+@router.delete("/rejections/readers/{name}")
+async def dismiss_reader(name: str, readers: ReportReaders) -> Response:
+    """Let an identity read them no longer; one that does not is no harm."""
+    await readers.dismiss(name)
+    return json_answer({"name": name})
+
+
 def _known(operations: Service, name: str) -> None:
     if operations.source(check_name(name, "source name")) is None:
         raise UnknownSource("this source is not registered", subject=name, remedy="register it first")
@@ -238,13 +257,16 @@ async def stop(operations: Service) -> Response:
     return json_answer({"stopping": True}, HTTPStatus.ACCEPTED)
 
 
-def create_control_app(operations: Operations, clients: Clients, *, spool: Path | None = None) -> FastAPI:
+def create_control_app(
+    operations: Operations, clients: Clients, readers: Readers, *, spool: Path | None = None
+) -> FastAPI:
     """Return the control routes. Whoever reaches them is the operator: serve them on a socket of mode 0600 only."""
     app = FastAPI(
         title="BAL control", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.operations = operations
     app.state.clients = clients
+    app.state.readers = readers
     app.state.spool = spool
     app.include_router(router)
     problems.install(app, whole=True)

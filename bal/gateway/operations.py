@@ -8,6 +8,16 @@ from bal.core.message import Message, Receipt
 from bal.core.source import Source
 
 
+class Readers(Protocol):
+    """The operator's own systems that may read what was refused."""
+
+    async def admit(self, name: str) -> None:
+        """Let `name` read; again is no harm. `Malformed` for what is no name."""
+
+    async def dismiss(self, name: str) -> None:
+        """Let `name` read no longer; one that does not is no harm."""
+
+
 class Operations(Protocol):
     """The operator's verbs. Each raises the `BalError` that says why it cannot be done."""
 

@@ -80,7 +80,7 @@ def test_who_sends_is_no_subscriber_and_keeps_its_certificate(tmp_path: Path) ->
         refused = shell("subscribers", "add", name, "--source", "dso-a", "--json")
         assert (refused.code, refused.problem()["type"]) == (2, "urn:bal:problem:conflict"), name
     gone = shell.done("subscribers", "remove", "gateway-7", "--json").value()
-    assert gone == {"name": "gateway-7", "sources": ["dso-a"], "revoked": []}
+    assert gone == {"name": "gateway-7", "sources": ["dso-a"], "rejected": False, "revoked": []}
     told = shell("subscribers", "add", "market-1", "--source", "dso-a")
     assert (told.code, told.err) == (
         0,
@@ -117,3 +117,19 @@ def test_a_name_that_is_somebody_elses_is_no_subscribers(tmp_path: Path) -> None
         gone = shell.done("subscribers", "remove", name, "--json").value()
         assert gone["revoked"] == [], name
     assert [(each.serial, each.revoked_at) for each in ca.list()] == [(serial, None) for serial in before]
+
+
+def test_what_was_refused_is_read_on_kafka_alone_and_apart_from_sources(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home")
+    shell.done("sources", "add", "dso-a", "--output", "mqtt")
+    without = shell("subscribers", "add", "desk", "--rejected", "--json")
+    assert (without.code, without.problem()["type"]) == (2, "urn:bal:problem:misconfigured")
+    for words in ((), ("--source", "dso-a", "--rejected"), ("--rejected", "--meter", "DE-METER-1")):
+        unclear = shell("subscribers", "add", "desk", *words, "--json")
+        assert (unclear.code, unclear.problem()["type"]) == (2, "urn:bal:problem:malformed"), words
+    unclear = shell("subscribers", "remove", "desk", "--source", "dso-a", "--rejected", "--json")
+    assert (unclear.code, unclear.problem()["type"]) == (2, "urn:bal:problem:malformed")
+    absent = shell("subscribers", "remove", "desk", "--rejected", "--json")
+    assert (absent.code, absent.problem()["type"]) == (2, "urn:bal:problem:not-found")
+    assert shell.done("subscribers", "list", "--json").values() == []
+    assert not (shell.home / "subscribers").exists()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from bal.gateway.access import Access, Services, needs
-from bal.gateway.answers import Rejections, documented, json_answer, rejection_json
+from bal.gateway.answers import Rejections, documented, json_answer
 from bal.gateway.routes.readings import Name
 from bal.gateway.scopes import REJECTIONS
 
@@ -37,4 +37,4 @@ async def rejections(
     found = list(heapq.merge(*parts, key=lambda each: each.id))[:most]
     shown = found[: filters.limit]
     following = shown[-1].id if len(found) > len(shown) else None
-    return json_answer({"rejections": [rejection_json(each) for each in shown], "next": following})
+    return json_answer({"rejections": [each.to_json() for each in shown], "next": following})

@@ -65,8 +65,11 @@ class KafkaPublisher:
         """
         # Apart from the event loop: a full batch is some 6 MB of text.
         found = await asyncio.to_thread(lambda: list(records(batch, sources, self._sources())))
-        if not found:
-            return
+        if found:
+            await self.send(found)
+
+    async def send(self, found: Sequence[Record]) -> None:
+        """Return once Kafka has acknowledged these records, those of a partition in order. Raises as `publish` does."""
         async with self._turn:
             try:
                 async with asyncio.timeout(self._answer_seconds):

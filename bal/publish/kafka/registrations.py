@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -11,22 +11,37 @@ from bal.core.errors import Conflict, Unavailable
 from bal.core.source import Source
 from bal.publish.kafka.access import KafkaAccess
 from bal.publish.kafka.rights import KafkaAdministrator, Right, groups_of, may_read, may_write
-from bal.publish.kafka.topics import CERTIFIED, GRANTED, certified_topic, granted_topic, read_families
+from bal.publish.kafka.topics import (
+    CERTIFIED,
+    GRANTED,
+    certified_topic,
+    granted_topic,
+    read_families,
+    rejected_topic,
+)
 
 _log = structlog.get_logger()
 _EFFECT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 
 
+async def _nobody() -> Sequence[str]:
+    return ()
+
+
 class KafkaTopics:
-    """Makes the topics that registrations need and gives and takes the rights to them.
+    """Makes the topics that registrations and reports need and gives and takes the rights to them.
 
     Without an administrator's certificate it does nothing: somebody else makes topics and rights then, and a source whose
     topic is missing is parked.
     """
 
-    def __init__(self, access: KafkaAccess) -> None:
+    def __init__(
+        self, access: KafkaAccess, report_readers: Callable[[], Awaitable[Sequence[str]]] = _nobody
+    ) -> None:
+        """`report_readers` tells who may read what was refused, beside this BAL itself."""
         self._access = access
+        self._report_readers = report_readers
         self._families = read_families(access.topics)
         self._compared: set[str] = set()
         self._turn = asyncio.Lock()
@@ -38,9 +53,9 @@ class KafkaTopics:
         all the same.
         """
         async with self._turn:
-            await asyncio.to_thread(self._grant, sources)
+            await asyncio.to_thread(self._grant, sources, await self._report_readers())
 
-    def _grant(self, sources: Sequence[Source]) -> None:
+    def _grant(self, sources: Sequence[Source], report_readers: Sequence[str]) -> None:
         settings = self._access.administrator()
         if settings is None:
             return
@@ -53,15 +68,16 @@ class KafkaTopics:
             if ("kafka" in source.outputs or certified_topic(source.name) in there)
             and certified_topic(source.name) not in taken
         ]
-        for topic, family in _topics(mine).items():
+        topics = {**_topics(mine), rejected_topic(me): "rejected"}
+        for topic, family in topics.items():
             if topic not in self._compared:
                 for difference in administrator.ensure_topic(topic, self._families[family]):
                     _log.warning("topic is not as in the topics file", topic=topic, difference=difference)
                 self._compared.add(topic)
-        change = changes(me, mine, standing)
+        change = changes(me, mine, standing, report_readers)
         administrator.allow(change.given)
         administrator.deny(change.taken)
-        _wait_until(administrator, _topics(mine), change)
+        _wait_until(administrator, topics, change)
         for source in sources:
             topic = certified_topic(source.name)
             if "kafka" in source.outputs and topic in taken:
@@ -85,13 +101,18 @@ def written_by_others(me: str, standing: Iterable[Right]) -> Mapping[str, str]:
     }
 
 
-def changes(me: str, sources: Iterable[Source], standing: Iterable[Right]) -> Changes:
+def changes(
+    me: str, sources: Iterable[Source], standing: Iterable[Right], report_readers: Iterable[str] = ()
+) -> Changes:
     """Return what has to change about the rights that stand, so that they are those of the registrations `sources`.
 
-    On the topic of a source: this BAL writes, its readers read, nobody else. On topics of grants: whoever has none any
-    more reads no longer, unless another BAL grants it something. Who reads no topic needs no consumer group.
+    On the topic of a source: this BAL writes, its readers read, nobody else. On that of what was refused: this BAL writes
+    and reads, `report_readers` read. On topics of grants: whoever has none any more reads no longer, unless another BAL
+    grants it something. Who reads no topic needs no consumer group.
     """
-    standing, wanted, mine, granted = set(standing), set[Right](), set[str](), set[str]()
+    rejected = rejected_topic(me)
+    wanted = {may_write(me, rejected), *(may_read(reader, rejected) for reader in (me, *report_readers))}
+    standing, mine, granted = set(standing), {rejected}, set[str]()
     for source in sources:
         topic = certified_topic(source.name)
         mine.add(topic)

@@ -12,6 +12,7 @@ from bal.resources import resource
 
 CERTIFIED: Final = "bal.certified."
 GRANTED: Final = "bal.granted."
+REJECTED: Final = "bal.rejected."
 HEALTH: Final = "bal.health"
 """Where `bal stack` writes and reads to see whether Kafka works."""
 
@@ -36,6 +37,7 @@ class _Families(BaseModel):
 
     certified: Family
     granted: Family
+    rejected: Family = Family(partitions=1)
     health: Family = Family(partitions=1)
 
 
@@ -49,8 +51,13 @@ def granted_topic(subscriber: str) -> str:
     return GRANTED + subscriber
 
 
+def rejected_topic(identity: str) -> str:
+    """Return the topic of what a BAL refused, by the BAL's own name on Kafka."""
+    return REJECTED + identity
+
+
 def read_families(path: Path | None = None) -> Mapping[str, Family]:
-    """Return the families `certified`, `granted` and `health` of a topics file, else of the one that comes along.
+    """Return the families `certified`, `granted`, `rejected` and `health` of a topics file, else of the one that comes along.
 
     `Misconfigured` names what is wrong.
     """
@@ -69,4 +76,4 @@ def read_families(path: Path | None = None) -> Mapping[str, Family]:
         raise Misconfigured(
             first["msg"].lower(), subject=f"{path.name}, {where}", remedy="correct the file"
         ) from None
-    return {"certified": found.certified, "granted": found.granted, "health": found.health}
+    return {name: getattr(found, name) for name in _Families.model_fields}

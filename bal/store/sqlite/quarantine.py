@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,12 +14,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bal.core.errors import Invalid, NotFound
 from bal.core.limits import QUARANTINED_MESSAGE_BYTES
 from bal.core.message import Message, Rejection
-from bal.ports import Quarantined
+from bal.core.stored import WHOLE, Quarantined, Report
 from bal.store.sqlite.connection import Connections
 from bal.store.sqlite.schema import PRAGMAS
 
-WHOLE = -1
-"""The ordinal of a message as a whole."""
 _NONCE_BYTES = 12
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS quarantine (
@@ -26,16 +25,23 @@ CREATE TABLE IF NOT EXISTS quarantine (
     reason TEXT NOT NULL, place TEXT NOT NULL, code TEXT NOT NULL, quarantined_at INTEGER NOT NULL,
     sealed BLOB NOT NULL,
     UNIQUE (source, digest, ordinal));
+CREATE TABLE IF NOT EXISTS reported (only INTEGER PRIMARY KEY CHECK (only = 1), id INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS report_readers (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _COLUMNS = "id, source, digest, ordinal, reason, place, code, quarantined_at"
 
 
 class SqliteQuarantine:
-    """The `Quarantine` port: AES-256-GCM (NIST SP 800-38D) under the operator's key, bound to the message it is of."""
+    """The `Quarantine` port: AES-256-GCM (NIST SP 800-38D) under the operator's key, bound to the message it is of.
+
+    Beside it stands how far the operator's output was told of it, and who may read that output: both are as durable as
+    what they are about, whatever database the SCD is.
+    """
 
     def __init__(self, path: Path, key: bytes, *, read_only: bool = False) -> None:
         self._cipher = AESGCM(key)
         self._db = Connections(path, schema=_SCHEMA, pragmas=PRAGMAS, read_only=read_only)
+        self._added = asyncio.Event()
 
     async def close(self) -> None:
         """Close the file."""
@@ -48,6 +54,7 @@ class SqliteQuarantine:
         listed = list(rejections)
         if listed:
             await self._db.write(self._put, source, digest, listed, now)
+            self._added.set()
 
     async def put_message(self, message: Message, rejection: Rejection, now: int) -> None:
         """Make the refusal of a message as a whole durable with its bytes, as far as they can be read and kept."""
@@ -72,6 +79,43 @@ class SqliteQuarantine:
             message = "this entry of the quarantine cannot be opened with this key"
             raise Invalid(message, subject=str(id), remedy="use the home whose keys sealed it") from error
         return found._replace(fragment=fragment)
+
+    # --- reports to the operator
+    async def reports(self, after: int, limit: int) -> list[Report]:
+        """Return what was refused, oldest first, from id `after` on (not included), numbered within its message."""
+        return await self._db.read(_reports, after, limit)
+
+    async def newest(self) -> int:
+        """Return the id of what was refused last, 0 when nothing was. Ids grow by one: nothing is ever removed."""
+        return await self._db.read(_newest)
+
+    async def beyond(self, id: int) -> None:  # noqa: A002 - the column's name
+        """Return once something was refused after `id`."""
+        while True:
+            self._added.clear()
+            if await self.newest() > id:
+                return
+            await self._added.wait()
+
+    async def reported(self) -> int:
+        """Return the id up to which the operator's output has everything, 0 at first."""
+        return await self._db.read(_reported)
+
+    async def mark_reported(self, id: int) -> None:  # noqa: A002 - the column's name
+        """Make durable that the operator's output has everything up to `id`."""
+        await self._db.write(_mark_reported, id)
+
+    async def readers(self) -> list[str]:
+        """Return who may read the operator's output, by name."""
+        return await self._db.read(_readers)
+
+    async def let_read(self, name: str) -> None:
+        """Record that `name` may read the operator's output; again is no harm."""
+        await self._db.write(_let_read, name)
+
+    async def shut_out(self, name: str) -> None:
+        """Record that `name` may not; one that might not is no harm."""
+        await self._db.write(_shut_out, name)
 
     def _put(
         self,
@@ -131,3 +175,44 @@ def _get(db: sqlite3.Connection, number: int) -> tuple[Quarantined, bytes]:
         message = "there is no such entry in the quarantine"
         raise NotFound(message, subject=str(number))
     return Quarantined(*row[:-1]), row[-1]
+
+
+def _reports(db: sqlite3.Connection, after: int, limit: int) -> list[Report]:
+    numbers = Counter[tuple[str, bytes]]()
+    found = []
+    for each in _list(db, None, after, limit):
+        message = each.source, each.digest
+        if message not in numbers:
+            (numbers[message],) = db.execute(
+                "SELECT count(*) FROM quarantine WHERE source = ? AND digest = ? AND id < ?",
+                (*message, each.id),
+            ).fetchone()
+        numbers[message] += 1
+        found.append(Report(each, numbers[message]))
+    return found
+
+
+def _newest(db: sqlite3.Connection) -> int:
+    (found,) = db.execute("SELECT coalesce(max(id), 0) FROM quarantine").fetchone()
+    return int(found)
+
+
+def _reported(db: sqlite3.Connection) -> int:
+    (found,) = db.execute("SELECT coalesce(max(id), 0) FROM reported").fetchone()
+    return int(found)
+
+
+def _mark_reported(db: sqlite3.Connection, number: int) -> None:
+    db.execute("INSERT OR REPLACE INTO reported VALUES (1, ?)", (number,))
+
+
+def _readers(db: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in db.execute("SELECT name FROM report_readers ORDER BY name")]
+
+
+def _let_read(db: sqlite3.Connection, name: str) -> None:
+    db.execute("INSERT OR IGNORE INTO report_readers VALUES (?)", (name,))
+
+
+def _shut_out(db: sqlite3.Connection, name: str) -> None:
+    db.execute("DELETE FROM report_readers WHERE name = ?", (name,))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -69,6 +70,10 @@ class Subscriber:
 
     async def read(self, topic: str, count: int, group: str | None = None) -> list[str]:
         """Return the addresses of the first `count` certificates of a topic, as a member of a consumer group."""
+        return [each["address"] for each in await self.values(topic, count, group)]
+
+    async def values(self, topic: str, count: int, group: str | None = None) -> list[dict[str, Any]]:
+        """Return the first `count` values of a topic, as a member of a consumer group."""
         consumer = AIOKafkaConsumer(
             topic,
             bootstrap_servers=list(self.servers),
@@ -82,7 +87,7 @@ class Subscriber:
         try:
             async with asyncio.timeout(PATIENCE):
                 await consumer.start()
-                return [json.loads((await anext(consumer)).value)["address"] for _ in range(count)]
+                return [json.loads((await anext(consumer)).value) for _ in range(count)]
         finally:
             await consumer.stop()
 

@@ -11,6 +11,7 @@ from bal.core.address import Address, AddressRange
 from bal.core.errors import Misconfigured, NotFound
 from bal.core.limits import INLINE_MESSAGE_BYTES
 from bal.core.message import Message, Receipt
+from bal.core.names import check_name
 from bal.core.source import Source
 from bal.gateway import Clients, Events, Intake, Operations, Verdict, create_control_app
 from bal.gateway.body import Body
@@ -80,13 +81,27 @@ class RecordedOperations:
         self.stopped = True
 
 
+class KeptReaders:
+    """Readers in memory."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    async def admit(self, name: str) -> None:
+        self.names.add(check_name(name))
+
+    async def dismiss(self, name: str) -> None:
+        self.names.discard(check_name(name))
+
+
 class Control:
     """The control routes and what is behind them."""
 
     def __init__(self, home: Path) -> None:
         self.operations = RecordedOperations()
         self.clients = Clients(home / "clients.json", StandingClock(), CHEAP)
-        app = create_control_app(self.operations, self.clients)
+        self.readers = KeptReaders()
+        app = create_control_app(self.operations, self.clients, self.readers)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://bal")
 
 
@@ -291,6 +306,16 @@ async def test_clients(control: Control) -> None:
     assert "argon2" not in listed.text
     assert (await control.http.delete("/clients/market")).json() == {"revoked": "market"}
     assert_problem(await control.http.delete("/clients/market"), 404, "not-found")
+
+
+async def test_readers_of_what_was_refused(control: Control) -> None:
+    for _ in range(2):
+        assert (await control.http.put("/rejections/readers/desk")).json() == {"name": "desk"}
+    assert control.readers.names == {"desk"}
+    assert_problem(await control.http.put("/rejections/readers/Desk"), 400, "malformed")
+    for _ in range(2):
+        assert (await control.http.delete("/rejections/readers/desk")).json() == {"name": "desk"}
+    assert control.readers.names == set()
 
 
 async def test_the_operator_is_told_what_strangers_are_not(control: Control, tmp_path: Path) -> None:

@@ -17,11 +17,15 @@ from tests.unit.docs.pages import example
 BOTH = frozenset({"dso-a", "dso-b"})
 
 
-@pytest.fixture(scope="module")
-def schema() -> Draft202012Validator:
-    text = (resource("kafka") / "schemas" / "certificate-1.schema.json").read_text("utf-8")
+def schema_of(name: str) -> Draft202012Validator:
+    text = (resource("kafka") / "schemas" / name).read_text("utf-8")
     Draft202012Validator.check_schema(json.loads(text))
     return Draft202012Validator(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    return schema_of("certificate-1.schema.json")
 
 
 def test_a_record_is_the_certificate_under_its_point_with_cloudevents_headers() -> None:

@@ -19,8 +19,16 @@ def source(name: str, *readers: str, granted: Sequence[str] = ()) -> Source:
     return Source(name=name, lane="bal-1", outputs=("kafka",), readers=readers, grants=grants)
 
 
-def after(sources: Sequence[Source], standing: set[Right], me: str = "bal-a") -> set[Right]:
-    change = changes(me, sources, standing)
+def own(me: str) -> set[Right]:
+    """Return what a BAL may do whatever its registrations are: report what it refused, and read that."""
+    topic = f"bal.rejected.{me}"
+    return {may_write(me, topic), may_read(me, topic), *groups_of(me)}
+
+
+def after(
+    sources: Sequence[Source], standing: set[Right], me: str = "bal-a", readers: Sequence[str] = ()
+) -> set[Right]:
+    change = changes(me, sources, standing, readers)
     assert not set(change.given) & standing
     assert set(change.taken) <= standing
     return (standing | set(change.given)) - set(change.taken)
@@ -35,6 +43,7 @@ def test_who_writes_who_reads_and_nobody_else() -> None:
     found = after([source("dso-a", "market", granted=["home"])], {stranger, *unrelated})
     assert found == {
         *unrelated,
+        *own("bal-a"),
         may_write("bal-a", "bal.certified.dso-a"),
         may_read("market", "bal.certified.dso-a"),
         may_write("bal-a", "bal.granted.home"),
@@ -68,6 +77,33 @@ def test_what_another_bal_grants_stays() -> None:
     assert {right.principal for right in standing} == {"bal-a", "bal-x"}
 
 
+def test_what_was_refused_is_read_by_the_bal_and_whom_the_operator_names() -> None:
+    subscribed = [source("dso-a", "market", granted=["home"])]
+    plain = after(subscribed, set())
+    topic = "bal.rejected.bal-a"
+    assert {right for right in plain if right.name == topic} == {
+        may_write("bal-a", topic),
+        may_read("bal-a", topic),
+    }
+    named = after(subscribed, plain, readers=["desk", "market"])
+    given = {may_read("desk", topic), may_read("market", topic), *groups_of("desk")}
+    assert named - plain == given
+    assert changes("bal-a", subscribed, named, ["desk", "market"]) == ([], [])
+    assert after(subscribed, named) == plain, (
+        "with the right to read, groups go unless something else is read"
+    )
+
+
+def test_what_another_bal_refused_is_not_touched() -> None:
+    standing = after([source("dso-x")], set(), "bal-x", ["desk"])
+    both = after([source("dso-a")], standing, "bal-a")
+    assert standing <= both
+    assert not any(
+        right.principal == "bal-a" and right.name.endswith("bal-x") for right in both if right.kind == "TOPIC"
+    )
+    assert after([source("dso-a")], both, "bal-a", ["desk"]) >= both
+
+
 def test_nobodys_groups_begin_as_another_ones() -> None:
     mine, theirs = groups_of("market"), groups_of("market-2")
     assert not any(right.prefixed and each.name.startswith(right.name) for right in mine for each in theirs)
@@ -84,6 +120,14 @@ def test_the_topics_file_that_comes_along_is_read() -> None:
     assert families["certified"].partitions == 3
     assert families["certified"].settings()["cleanup.policy"] == "delete"
     assert families["certified"].settings()["retention.ms"] == "2592000000"
+    assert families["rejected"].partitions == 1, "one order of all that was refused"
+
+
+def test_a_topics_file_need_not_say_how_what_was_refused_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "topics.toml"
+    path.write_text("[certified]\npartitions = 6\n[granted]\npartitions = 1\n")
+    families = read_families(path)
+    assert (families["certified"].partitions, families["rejected"].partitions) == (6, 1)
 
 
 @pytest.mark.parametrize(

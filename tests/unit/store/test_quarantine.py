@@ -147,3 +147,39 @@ async def test_nothing_is_kept_after_closing(quarantine: SqliteQuarantine) -> No
     await quarantine.close()
     with pytest.raises(StoreFailed):
         await quarantine.refusals(None)
+
+
+async def test_reports_are_numbered_within_their_message_however_they_are_paged(
+    quarantine: SqliteQuarantine,
+) -> None:
+    first, second = b"d" * 32, b"e" * 32
+    await quarantine.put("dso-a", first, [(0, BAD), (4, BAD)], 1)
+    await quarantine.put("dso-a", second, [(-1, BAD)], 2)
+    await quarantine.put("dso-b", first, [(0, BAD)], 3)
+    await quarantine.put("dso-a", first, [(2, BAD)], 4)
+    whole = await quarantine.reports(0, 100)
+    assert [(each.refused.id, each.number) for each in whole] == [(1, 1), (2, 2), (3, 1), (4, 1), (5, 3)]
+    assert [each.refused for each in whole] == await quarantine.refusals(None)
+    paged = [each for after in range(5) for each in await quarantine.reports(after, 1)]
+    assert paged == whole
+    assert [each.refused.to_json()["kind"] for each in whole] == [
+        "reading",
+        "reading",
+        "message",
+        "reading",
+        "reading",
+    ]
+
+
+async def test_the_mark_of_reports_and_their_readers_outlive_the_process(
+    quarantine: SqliteQuarantine, tmp_path: Path
+) -> None:
+    assert (await quarantine.reported(), await quarantine.newest()) == (0, 0)
+    await quarantine.put("dso-a", b"d" * 32, [(0, BAD), (1, BAD)], 1)
+    for mark in (1, 2):
+        await quarantine.mark_reported(mark)
+    await quarantine.let_read("desk")
+    await quarantine.close()
+    again = SqliteQuarantine(tmp_path / "quarantine.sqlite", KEY, read_only=True)
+    assert (await again.reported(), await again.newest(), await again.readers()) == (2, 2, ["desk"])
+    await again.close()
