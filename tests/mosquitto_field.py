@@ -34,7 +34,7 @@ class MosquittoField:
         self.sources = sources
         self.settings: Mapping[str, Any] = real.admit("mosquitto", Guest(name, "dso"))["mqtt"]
         self.folder = RightsFolder(
-            Path(self.settings["rights"]), lambda topic: may_publish(self.access(""), topic)
+            Path(self.settings["rights"]), lambda topic: may_publish(self.access(""), topic), name
         )
         self.rights = BrokerRights(self.folder, name)
         self.accounts = BrokerAccounts(self.folder, name)

@@ -19,7 +19,7 @@ def rights_folder(settings: MqttSettings) -> RightsFolder | None:
     if settings.broker == "embedded" or settings.rights is None:
         return None
     access = broker_access(settings)
-    return RightsFolder(settings.rights, lambda topic: may_publish(access, topic))
+    return RightsFolder(settings.rights, lambda topic: may_publish(access, topic), settings.identity)
 
 
 def _needed(settings: MqttSettings, name: str) -> Path:

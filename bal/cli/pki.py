@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json, print_table
+from bal.core.errors import NotFound
 
 app = typer.Typer(
     help="The development CA: server and client certificates, revocation.", no_args_is_help=True
@@ -66,13 +67,21 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Revoke certificates; a running service refuses them at once."""
-    done = _authority(home).revoke(name)
+    ca = _authority(home)
+    try:
+        done = ca.revoke(name)
+    except NotFound:
+        if not any(name in {each.name, each.serial} for each in ca.list()):
+            raise
+        done = []  # it was done before, and the broker perhaps not told
     _tell_broker(home)
     if as_json:
         print_json({"revoked": [{"name": each.name, "serial": each.serial} for each in done]})
     else:
         for each in done:
             typer.echo(f"{each.name} {each.serial} revoked")
+        if not done:
+            typer.echo(f"{name} was revoked before")
 
 
 @app.command("renew-crl")

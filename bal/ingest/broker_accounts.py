@@ -58,10 +58,9 @@ class BrokerAccounts:
             self.folder.tell()
 
     def _refuse_foreign(self, name: str) -> None:
-        parts = self.folder.parts()
-        others = {path.stem for path in self.folder.path.glob("*.passwords")} | set(parts)
-        for other in others - {self._identity}:
-            if name in self.folder.passwords(other) or name in parts.get(other, {}):
+        parts, users = self.folder.parts(), self.folder.users()
+        for other in {*parts, *users} - {self._identity}:
+            if name in users.get(other, ()) or name in parts.get(other, {}):
                 message = "another BAL at this broker knows this user name"
                 raise Conflict(message, subject=name, remedy="choose another name")
 

@@ -35,7 +35,8 @@ class BrokerRights:
     async def grant(self, sources: Sequence[Source]) -> None:
         """Write the rights of these registrations and return once the broker has read them; at once when it had.
 
-        Raises `Conflict` when another BAL has a topic that these sources would send to, `Misconfigured` when the folder
+        Raises `Conflict` when another BAL has a topic that these sources would send to, or gave a password to one of their
+        identities: who logs in by it would have these rights. `Misconfigured` when the folder
         or a part in it cannot be used; the broker's list stays as it was then. `Unavailable` when the broker has not read
         them, or is away.
         """
@@ -56,13 +57,20 @@ class BrokerRights:
                 )
 
     def _refuse_foreign(self, rights: dict[str, Rights]) -> None:
-        """Refuse topics of another BAL: whoever comes first has them, as with the sources on the ledger."""
+        """Refuse topics and users of another BAL: whoever comes first has them, as with the sources on the ledger."""
         mine = _topics(rights[self._identity])
         for name, part in self._folder.parts().items():
             theirs = _topics(part.get(name, NO_RIGHTS)) if name != self._identity else set()
             if any(overlap(a, b) for a in mine for b in theirs):
                 message = "another BAL at this broker has a topic that this one's sources would send to"
                 raise Conflict(message, subject=name, remedy="map other topics, or remove the source there")
+        for name, users in self._folder.users().items():
+            if name != self._identity and not users.isdisjoint(rights):
+                message = (
+                    "another BAL at this broker gave a password to an identity that this one's sources name"
+                )
+                remedy = "name other identities, or remove that user there"
+                raise Conflict(message, subject=name, remedy=remedy)
 
 
 def _topics(rights: Rights) -> set[str]:

@@ -22,7 +22,7 @@ EDITIONS: Final = "bal-rights"
 """First level of the topics that tell which edition of its files a broker has read; nothing else is published there."""
 READ_SECONDS: Final = 30.0
 """How long a broker may take to read its files."""
-_EDITION: Final = re.compile(rf"^topic write {EDITIONS}/(\S+)$", re.MULTILINE)
+_EDITION: Final = re.compile(r"^# edition (\S+)$", re.MULTILINE)
 _REMEDY: Final = "check `mqtt.rights`: the folder is made by `bal stack up`, or by whoever runs the broker"
 _POLL_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 2.0
@@ -48,14 +48,16 @@ class RightsFolder:
     """`NAME.acl` and `NAME.passwords` of each user of a broker; `acl` and `passwords`, which the broker reads.
 
     Whatever the broker is to read anew comes with another *edition*: a topic that everybody named by a part may publish to,
-    so that it can be seen whether the broker has read it; `told` holds the last one it has. `broker.pid` names the
-    broker's process, `denied` (one a line) whose rights are taken away whatever the parts say, `revoked` the digest of the
-    revocation list. Everything is readable by its owner only. Blocking.
+    so that it can be seen whether the broker has read it; `acl` begins with it, `told` holds the last one the broker has.
+    `broker.pid` names the broker's process, `denied` (one a line) whose rights are taken away whatever the parts say,
+    `revoked` the digest of the revocation list. Everything is readable by its owner only. Blocking.
     """
 
-    def __init__(self, path: Path, may_publish: MayPublish) -> None:
+    def __init__(self, path: Path, may_publish: MayPublish, asker: str) -> None:
+        """Use the folder at `path`; `may_publish` asks the broker with the certificate of `asker`."""
         self.path = path
         self._may_publish = may_publish
+        self._asker = asker
         self._process = BrokerProcess(path / PID)
 
     @contextmanager
@@ -93,12 +95,18 @@ class RightsFolder:
         self._merge()
 
     def remove(self, name: str) -> bool:
-        """Remove the part `name` and merge the others; tell whether there was one. Called while `writing`; `tell` follows."""
-        path = self.path / f"{check_name(name)}.acl"
-        found = path.exists()
-        path.unlink(missing_ok=True)
-        self._merge()
+        """Remove rights and passwords of the part `name`; tell whether there were any. Called while `writing`; `tell` follows."""
+        paths = [self.path / f"{check_name(name)}.{kind}" for kind in (ACL, PASSWORDS)]
+        found = any(path.exists() for path in paths)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        self.merge_passwords()
         return found
+
+    def users(self) -> dict[str, frozenset[str]]:
+        """Return the user names with passwords of each part, by its name."""
+        names = [path.stem for path in sorted(self.path.glob(f"*.{PASSWORDS}"))]
+        return {name: frozenset(self.passwords(name)) for name in names}
 
     def passwords(self, name: str) -> dict[str, str]:
         """Return user names and hashed passwords of one part."""
@@ -131,30 +139,32 @@ class RightsFolder:
     def tell(self) -> bool:
         """Let the broker read what is new and return once it has; at once when it had. Called while `writing`.
 
-        False where no broker is: it reads what is there when it starts. `Unavailable` when one is there and does not
+        A broker that was told that the asker is revoked answers it no more: that it does not counts as its answer. False where no broker is: it reads what is there when it starts. `Unavailable` when one is there and does not
         read it. A broker of another machine or container is told by whoever watches `acl` there.
         """
         edition = self._edition()
-        if not edition or self._lines(TOLD) == [edition]:
-            return bool(edition)
+        if self._lines(TOLD) == [edition]:
+            return True
         end = time.monotonic() + READ_SECONDS
         # Elsewhere it is being told. Not more often than needed: each reading makes Mosquitto 2.0 forget what sessions
         # of clients that are away may read, until they are back.
         again = time.monotonic() + (0 if self._process.listens else _AGAIN_SECONDS)
+        signalled, refused = False, self._asker in self._lines(DENIED)
         while True:
             has_read = self._has_read(edition)
-            if has_read:
-                self._write(TOLD, f"{edition}\n")
-                return True
             if has_read is None and not self._process.runs:
                 return False
+            if has_read or (has_read is None and refused and signalled):
+                self._write(TOLD, f"{edition}\n")
+                return True
             now = time.monotonic()
             if now > end:
                 message = "the MQTT broker does not read its rights"
                 remedy = "look at its log; they are in force once it was started again"
                 raise Unavailable(message, subject=self.path.name, remedy=remedy)
             if now >= again:
-                if not self._process.hang_up():
+                signalled = self._process.hang_up()
+                if not signalled:
                     edition = self._merge(renew=True)  # another file for who watches it
                 again = now + _AGAIN_SECONDS
             time.sleep(_POLL_SECONDS)
@@ -187,7 +197,7 @@ class RightsFolder:
                 seen[name] = seen.get(name, NO_RIGHTS) | Rights((f"{EDITIONS}/{edition}",), ())
             for denied in self._lines(DENIED):
                 seen.pop(denied, None)
-            return acl_text(seen)
+            return f"# edition {edition}\n{acl_text(seen)}"
 
         edition = self._edition()
         if renew or not edition.endswith(end) or self._read(ACL) != text(edition):
@@ -196,7 +206,7 @@ class RightsFolder:
         return edition
 
     def _edition(self) -> str:
-        """Return the edition of `acl`; empty when nobody has any rights."""
+        """Return the edition of `acl`; empty before the first."""
         found = _EDITION.search(self._read(ACL))
         return found[1] if found else ""
 

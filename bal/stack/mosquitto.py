@@ -207,7 +207,7 @@ class Mosquitto:
         """Return the folder of rights as the stack's own identity asks about it."""
         certificate, key = issued(layout, CHECK)
         access = MqttSettings(HOST, ports["mqtt"], "", layout.pki / "ca.crt", certificate, key)
-        return RightsFolder(rights_path(layout), lambda topic: may_publish(access, topic))
+        return RightsFolder(rights_path(layout), lambda topic: may_publish(access, topic), CHECK)
 
 
 def configuration(values: Mapping[str, object]) -> str:

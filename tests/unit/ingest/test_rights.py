@@ -33,7 +33,7 @@ class Broker:
     """Reads its folder whenever it is asked, or as often as a test lets it; remembers what it was asked."""
 
     def __init__(self, path: Path, *, reads: bool = True) -> None:
-        self.folder = RightsFolder(path, self.may_publish)
+        self.folder = RightsFolder(path, self.may_publish, "bal-a")
         self.reads = reads
         self.asked: list[str] = []
 
@@ -161,6 +161,81 @@ async def test_a_part_that_is_removed_takes_its_rights_with_it(tmp_path: Path, b
         broker.folder.remove("../bal-b")
 
 
+async def test_a_part_that_is_removed_takes_its_passwords_with_it(tmp_path: Path, broker: Broker) -> None:
+    """Else whoever had one would be let in by it, and have the rights of who is called the same next."""
+    await broker.rights("bal-a").grant(SOURCES)
+    broker.accounts("bal-a").put("meters-1", PASSWORD)
+    theirs = [Source(name="meters-1", lane="lane")]
+    with pytest.raises(Conflict, match="gave a password") as refused:
+        await broker.rights("bal-b").grant(theirs)
+    assert refused.value.subject == "bal-a"
+    assert broker.folder.remove("bal-a") is True
+    assert (tmp_path / "passwords").read_text() == ""
+    broker.folder.withdraw(Revoked(tmp_path))
+    await broker.rights("bal-b").grant(theirs)
+    assert "meters-1" in acl(tmp_path)
+    broker.accounts("bal-b").put("meters-1", PASSWORD)  # its own is no conflict
+    await broker.rights("bal-b").grant(theirs)
+
+
+def test_a_part_of_passwords_alone_is_a_part(tmp_path: Path, broker: Broker) -> None:
+    broker.accounts("bal-a").put("meters-1", PASSWORD)
+    assert not (tmp_path / "bal-a.acl").exists()
+    assert [broker.folder.remove("bal-a") for _ in range(2)] == [True, False]
+    assert (tmp_path / "passwords").read_text() == ""
+
+
+class Process:
+    """A broker's process that handles the signal."""
+
+    runs = listens = True
+
+    def __init__(self) -> None:
+        self.signals = 0
+
+    def hang_up(self) -> bool:
+        self.signals += 1
+        return True
+
+
+async def test_a_broker_that_refuses_whom_it_knows_to_be_revoked_has_read_its_rights(tmp_path: Path) -> None:
+    """Who revokes its own certificate is answered no more: one signal, and no waiting for an answer."""
+    process = Process()
+
+    def may_publish(_topic: str) -> bool:
+        if process.signals:
+            raise Unavailable("refused")
+        return False
+
+    folder = RightsFolder(tmp_path, may_publish, "bal-a")
+    folder._process = process  # type: ignore[assignment]
+    with folder.writing():
+        folder.put("bal-a", "user bal-a\n")
+    assert folder.withdraw(Revoked(tmp_path, "bal-a")) is True
+    assert process.signals == 1
+    assert acl(tmp_path) == {}  # nobody has any right: it is an edition like others
+    assert folder.withdraw(Revoked(tmp_path, "bal-a")) is True
+    assert process.signals == 1
+    assert folder.withdraw(Revoked(tmp_path, "bal-a", "bal-b")) is True
+    assert process.signals == 2
+
+
+async def test_a_broker_that_does_not_answer_who_is_not_revoked_has_read_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_topic: str) -> bool:
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(room, "READ_SECONDS", 0.2)
+    folder = RightsFolder(tmp_path, silent, "bal-a")
+    folder._process = Process()  # type: ignore[assignment]
+    with folder.writing():
+        folder.put("bal-a", "user bal-a\n")
+    with pytest.raises(Unavailable, match="does not read"):
+        folder.withdraw(Revoked(tmp_path, "bal-b"))
+
+
 async def test_a_change_that_was_not_told_is_told_later_and_one_that_was_is_not_told_again(
     tmp_path: Path,
 ) -> None:
@@ -168,7 +243,7 @@ async def test_a_change_that_was_not_told_is_told_later_and_one_that_was_is_not_
     killed = Broker(tmp_path)
     killed.may_publish = None  # type: ignore[assignment]
     with pytest.raises(TypeError):
-        await BrokerRights(RightsFolder(tmp_path, killed.may_publish), "bal-a").grant(SOURCES)
+        await BrokerRights(RightsFolder(tmp_path, killed.may_publish, "bal-a"), "bal-a").grant(SOURCES)
     written = (tmp_path / "acl").read_bytes()
     broker = Broker(tmp_path)
     await broker.rights().grant(SOURCES)
@@ -201,8 +276,10 @@ async def test_a_broker_that_is_away_is_tried_again_and_one_that_does_not_read_i
         raise Unavailable("no answer")
 
     with pytest.raises(Unavailable, match="is away"):
-        await BrokerRights(RightsFolder(tmp_path, away), "bal-a").grant(SOURCES)
-    BrokerAccounts(RightsFolder(tmp_path, away), "bal-a").put("metering", PASSWORD)  # read when it starts
+        await BrokerRights(RightsFolder(tmp_path, away, "bal-a"), "bal-a").grant(SOURCES)
+    BrokerAccounts(RightsFolder(tmp_path, away, "bal-a"), "bal-a").put(
+        "metering", PASSWORD
+    )  # read when it starts
     broker = Broker(tmp_path, reads=False)
     monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(room, "READ_SECONDS", 0.2)

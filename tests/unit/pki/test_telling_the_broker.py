@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from bal.cli.pki import app
 from bal.cli.sources import app as sources
 from bal.cli.subscribers import app as subscribers
 from bal.core.acl import parse_acl
+from bal.core.errors import NotFound, Unavailable
 from bal.core.source import Source
 from bal.home import Home
 from bal.ingest import BrokerRights, RightsFolder
@@ -27,7 +29,7 @@ async def test_revoking_takes_rights_away_and_issuing_gives_them_back(tmp_path: 
         f'[mqtt]\nbroker = "outside"\nidentity = "bal-a"\nrights = "{rights}"\nport = 1\n'
         f'ca = "{tmp_path / "pki" / "ca.crt"}"\ncertificate = "{certificate}"\nkey = "{key}"\n'
     )
-    await BrokerRights(RightsFolder(rights, lambda _topic: True), "bal-a").grant(
+    await BrokerRights(RightsFolder(rights, lambda _topic: True, "bal-a"), "bal-a").grant(
         [Source(name="dso-a", lane="lane")]
     )
 
@@ -44,6 +46,28 @@ async def test_revoking_takes_rights_away_and_issuing_gives_them_back(tmp_path: 
     assert granted() == {"bal-a"}
     run("issue", "dso-a")
     assert granted() == {"bal-a", "dso-a"}
+
+
+def test_a_broker_that_was_not_told_of_a_revocation_is_told_at_the_next_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Home] = []
+
+    def away(_home: Home) -> None:
+        raise Unavailable("the broker does not read")
+
+    def revoke(name: str) -> Result:
+        return CliRunner().invoke(app, ["revoke", name, "--home", str(tmp_path)])
+
+    ca = Authority.create(tmp_path / "pki")
+    ca.issue_client("dso-a")
+    monkeypatch.setattr("bal.bootstrap.identities.tell_broker", away)
+    assert isinstance(revoke("dso-a").exception, Unavailable)
+    monkeypatch.setattr("bal.bootstrap.identities.tell_broker", told.append)
+    done = revoke("dso-a")
+    assert (done.exit_code, done.output) == (0, "dso-a was revoked before\n")
+    assert len(told) == 1
+    assert isinstance(revoke("nobody").exception, NotFound)
 
 
 def test_the_revocation_list_is_signed_anew_and_a_broker_told(
