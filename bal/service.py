@@ -1,7 +1,7 @@
 """The service: a home being written. What the doors, the operator and the CLI ask of it goes through here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -218,6 +218,10 @@ class Service:
     def new_source(self, name: str) -> Source:
         """Return the registration of a source of which nothing but its name is given."""
         return self.registry.new(name, next(iter(self.pipeline.lanes)))
+
+    def not_in_force(self) -> Mapping[str, str]:
+        """Return where registrations have no effect outside yet, such as `kafka`, and why; tried again while it runs."""
+        return self._granting.behind
 
     async def stop(self) -> None:
         """Ask whoever runs the service to end it; returns at once."""

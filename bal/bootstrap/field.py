@@ -81,6 +81,8 @@ def _embedded(opened: Opened) -> Field:
 class Subscriptions:
     """Keeps what the lanes are subscribed to with the registrations."""
 
+    where = "mqtt"
+
     def __init__(self, inboxes: Sequence[MqttInbox]) -> None:
         self._inboxes = inboxes
 

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -72,6 +72,14 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **request: Any)
     if response.is_success:
         return response.json() if response.content else None
     raise problem(response)
+
+
+def check_in_force(answer: Mapping[str, Any]) -> None:
+    """Raise `Unavailable` where registrations that were recorded have no effect outside yet, with the reasons."""
+    for place, why in answer["not_in_force"].items():
+        message = f"recorded, and not in force at {place} yet: {why}"
+        remedy = "`bal run` tries again until it is, any change of a source once"
+        raise Unavailable(message, subject=str(answer["name"]), remedy=remedy)
 
 
 def problem(response: httpx.Response) -> BalError:

@@ -49,12 +49,15 @@ def add(  # noqa: PLR0917 - one parameter an option
         "rules": _file(rules),
         "topics": _file(topics),
     }
+    from bal.cli.control import check_in_force
+
     body = {"name": name, **{key: value for key, value in given.items() if value is not None}}
     answer = _ask(home, "POST", "/sources", json=body)
     if as_json:
         print_json(answer)
     else:
         typer.echo(f"source {answer['name']} on lane {answer['lane']} registered")
+    check_in_force(answer)
 
 
 @app.command("list")
@@ -92,7 +95,10 @@ def resume(
 
 
 def _say(answer: dict[str, Any], done: str, *, as_json: bool) -> None:
+    from bal.cli.control import check_in_force
+
     print_json(answer) if as_json else typer.echo(f"source {answer['name']} {done}")
+    check_in_force(answer)
 
 
 def _plain(value: Any) -> Any:

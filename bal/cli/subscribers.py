@@ -1,8 +1,6 @@
 """`bal subscribers`: who receives what is certified, on Kafka and by MQTT, and what was refused, on Kafka."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +9,7 @@ from bal.cli.options import DEFAULT, HomeOption, JsonOption, home_at, print_json
 from bal.core.errors import Malformed
 
 if TYPE_CHECKING:
+    from bal.cli.handout import Handout
     from bal.config import KafkaSettings, Settings
     from bal.core.source import Source
     from bal.home import Home
@@ -43,6 +42,8 @@ def add(
 
     With --rejected instead of --source: to read on Kafka what was refused and why, never bytes.
     """
+    from bal.cli.control import check_in_force
+
     points, meters = list(point or ()), list(meter or ())
     if (source is None) != rejected or (rejected and (points or meters)):
         message = "a subscriber reads a source, or what was refused"
@@ -53,14 +54,19 @@ def add(
         facts = asyncio.run(_add(home_at(home), name, source, points, meters))
     if as_json:
         print_json(facts)
+        check_in_force(facts)
         return
+    reads = "is to read" if facts["not_in_force"] else "reads"
     what = "what was refused" if source is None else source
-    typer.echo(f"subscriber {name} reads {what}" + (f", {facts['points']} points" if facts["points"] else ""))
+    typer.echo(
+        f"subscriber {name} {reads} {what}" + (f", {facts['points']} points" if facts["points"] else "")
+    )
     for what in ("folder", "kafka", "mqtt"):
         for each in facts[what] if isinstance(facts[what], list) else [facts[what]]:
             typer.echo(f"{what} {each}")
     if source is not None and not facts["kafka"] and not facts["mqtt"]:
         typer.echo(f"nothing of {source} goes out yet: bal sources add {source} --output kafka", err=True)
+    check_in_force(facts)
 
 
 @app.command("list")
@@ -90,6 +96,8 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Take a subscriber's rights away and revoke its certificate, unless it also sends."""
+    from bal.cli.control import check_in_force
+
     if source is not None and rejected:
         message = "one thing is taken at a time, or all"
         raise Malformed(message, subject=name, remedy="give --source, --rejected, or neither")
@@ -99,7 +107,9 @@ def remove(
     else:
         revoked = ", certificate revoked" if facts["revoked"] else ""
         read = [*facts["sources"], *(["what was refused"] if facts["rejected"] else [])]
-        typer.echo(f"subscriber {name} reads no longer: {', '.join(read)}{revoked}")
+        reads = "is to read no longer" if facts["not_in_force"] else "reads no longer"
+        typer.echo(f"subscriber {name} {reads}: {', '.join(read)}{revoked}")
+    check_in_force(facts)
 
 
 async def _add(home: "Home", name: str, source: str, points: list[str], meters: list[str]) -> dict[str, Any]:
@@ -113,11 +123,12 @@ async def _add(home: "Home", name: str, source: str, points: list[str], meters: 
         await reader.registered(source)
         sources = await reader.store.sources()
         points += [each for meter in meters for each in reader.pseudonyms(source, meter)]
-    hand_out = await _identified(home, settings, name, sources)
+    folder = await _identified(home, settings, name, sources)
     path = f"/sources/{source}/subscribers/{name}"
     answer = await _ask(home, "PUT", path, json={"points": points})
     facts = {"name": name, "source": source, "points": len(set(points)), "outputs": answer["outputs"]}
-    return {**facts, **_told(settings, facts), "folder": str(hand_out())}
+    told = _told(settings, facts)
+    return {**facts, **told, "folder": folder, "not_in_force": answer["not_in_force"]}
 
 
 async def _add_reader(home: "Home", name: str) -> dict[str, Any]:
@@ -133,23 +144,21 @@ async def _add_reader(home: "Home", name: str) -> dict[str, Any]:
         raise Misconfigured(message, subject="kafka.servers", remedy="set it, or use `bal rejections`")
     async with open_reader(home) as reader:
         sources = await reader.store.sources()
-    hand_out = await _identified(home, settings, name, sources)
-    await _ask(home, "PUT", f"/rejections/readers/{name}")
+    folder = await _identified(home, settings, name, sources)
+    answer = await _ask(home, "PUT", f"/rejections/readers/{name}")
     facts = {"name": name, "source": None, "points": 0, **_told_of_refusals(settings.kafka)}
-    return {**facts, "folder": str(hand_out())}
+    return {**facts, "folder": folder, "not_in_force": answer["not_in_force"]}
 
 
-async def _identified(
-    home: "Home", settings: "Settings", name: str, sources: "list[Source]"
-) -> Callable[[], Path]:
-    """Give a subscriber its certificate; return what hands it out once it may read."""
+async def _identified(home: "Home", settings: "Settings", name: str, sources: "list[Source]") -> str:
+    """Give a subscriber its certificate; return the folder with what it is handed."""
     from bal.bootstrap.identities import authority, tell_broker
 
-    ca = authority(home, settings)
-    _refuse_others(home, settings, ca, name, sources)
-    certificate, key = _certificate(home, ca, name)
+    handout = _handout(home, authority(home, settings), name)
+    _refuse_others(settings, handout, sources)
+    handout.write()
     await asyncio.to_thread(tell_broker, home)  # one that was revoked before has rights again
-    return lambda: _hand_out(home, ca, name, certificate, key)
+    return str(handout.folder)
 
 
 async def _list(home: "Home") -> list[dict[str, Any]]:
@@ -195,25 +204,27 @@ async def _remove(home: "Home", name: str, source: str | None, *, only_rejected:
     read = [each for each in sources if reads(each, name)]
     taken = [] if only_rejected else [each for each in read if source in {None, each.name}]
     untold = told and source is None
-    if not taken and not untold:
+    handout = None
+    if source is None and not only_rejected and (home.path / _FOLDER / name).exists():
+        handout = _handout(home, authority(home, settings), name)
+    revocable = handout is not None and handout.is_valid and not _is_other_identity(settings, name, sources)
+    if not taken and not untold and not revocable:
         message = "it does not read this" if read or told else "there is no such subscriber"
         raise NotFound(message, subject=name, remedy="see them with `bal subscribers list`")
-    for each in taken:
-        await _ask(home, "DELETE", f"/sources/{each.name}/subscribers/{name}")
-    if untold:
-        await _ask(home, "DELETE", f"/rejections/readers/{name}")
+    paths = [f"/sources/{each.name}/subscribers/{name}" for each in taken]
+    paths += [f"/rejections/readers/{name}"] if untold else []
+    answers = [await _ask(home, "DELETE", path) for path in paths]
     revoked = []
-    if (
-        source is None
-        and not only_rejected
-        and _folder(home, name).exists()
-        and not _is_other_identity(settings, name, sources)
-    ):
-        ca = authority(home, settings)
-        if any(each.name == name and each.kind == "client" and each.revoked_at is None for each in ca.list()):
-            revoked = [each.serial for each in ca.revoke(name, "client")]
-            await asyncio.to_thread(tell_broker, home)
-    return {"name": name, "sources": [each.name for each in taken], "rejected": untold, "revoked": revoked}
+    if handout is not None and revocable:
+        revoked = [each.serial for each in handout.revoke()]
+        await asyncio.to_thread(tell_broker, home)
+    return {
+        "name": name,
+        "sources": [each.name for each in taken],
+        "rejected": untold,
+        "revoked": revoked,
+        "not_in_force": answers[-1]["not_in_force"] if answers else {},
+    }
 
 
 async def _ask(home: "Home", method: str, path: str, **request: Any) -> dict[str, Any]:
@@ -224,18 +235,23 @@ async def _ask(home: "Home", method: str, path: str, **request: Any) -> dict[str
         return answer
 
 
-def _refuse_others(
-    home: "Home", settings: "Settings", ca: "Authority", name: str, sources: "list[Source]"
-) -> None:
+def _handout(home: "Home", ca: "Authority", name: str) -> "Handout":
+    from bal.cli.handout import Handout
+
+    return Handout(home.path / _FOLDER / name, ca)
+
+
+def _refuse_others(settings: "Settings", handout: "Handout", sources: "list[Source]") -> None:
     """Refuse a name whose certificate is somebody else's: its key would be handed out, and `remove` would revoke it."""
     from bal.core.errors import Conflict
 
-    if _is_other_identity(settings, name, sources):
+    if _is_other_identity(settings, handout.name, sources):
         message = "this is the name of a source, of a sender or of the BAL itself"
-        raise Conflict(message, subject=name, remedy="choose another name for the subscriber")
-    if not _folder(home, name).exists() and any(each.name == name for each in ca.list()):
+        raise Conflict(message, subject=handout.name, remedy="choose another name for the subscriber")
+    if handout.others():
         message = "the authority has issued a certificate of this name, and not to a subscriber of this BAL"
-        raise Conflict(message, subject=name, remedy="choose another name for the subscriber")
+        remedy = "choose another name for the subscriber, or revoke that certificate if nobody needs it"
+        raise Conflict(message, subject=handout.name, remedy=remedy)
 
 
 def _is_other_identity(settings: "Settings", name: str, sources: "list[Source]") -> bool:
@@ -246,26 +262,6 @@ def _is_other_identity(settings: "Settings", name: str, sources: "list[Source]")
     certificates = (settings.mqtt.certificate, kafka.certificate, kafka.admin_certificate)
     own = {settings.mqtt.identity, *(principal_of(path) for path in certificates if path is not None)}
     return name in own or any(name == each.name or name in each.identities for each in sources)
-
-
-def _folder(home: "Home", name: str) -> Path:
-    """Return the folder of what a subscriber is handed; where there is one, the certificate of its name is its own."""
-    return home.path / _FOLDER / name
-
-
-def _certificate(home: "Home", ca: "Authority", name: str) -> tuple[Path, Path]:
-    """Return certificate and key of a subscriber: those it has while they are valid, else new ones."""
-    from datetime import UTC, datetime
-
-    from bal.durable import make_directory
-
-    paths = ca.client_paths(name)
-    now = datetime.now(UTC)
-    if any(each.name == name and each.kind == "client" and each.valid(now) for each in ca.list()):
-        return paths
-    made = ca.issue_client(name)
-    make_directory(_folder(home, name))
-    return made
 
 
 def _told(settings: "Settings", facts: dict[str, Any]) -> dict[str, Any]:
@@ -292,20 +288,3 @@ def _told_of_refusals(kafka: "KafkaSettings") -> dict[str, Any]:
         "kafka": [rejected_topic(kafka_access(kafka).principal)],
         "mqtt": [],
     }
-
-
-def _hand_out(home: "Home", ca: "Authority", name: str, certificate: Path, key: Path) -> Path:
-    """Write what the subscriber is handed: CA, certificate, key, and the same as Kafka's Java clients read it."""
-    from bal.durable import PUBLIC, SECRET, write_file
-    from bal.publish.kafka.access import client_properties
-
-    folder = _folder(home, name)
-    for file, content, mode in (
-        ("ca.crt", ca.certificate_path.read_bytes(), PUBLIC),
-        (f"{name}.crt", certificate.read_bytes(), PUBLIC),
-        (f"{name}.key", key.read_bytes(), SECRET),
-        (f"{name}.pem", ca.keystore((certificate, key)), SECRET),
-        ("kafka.properties", client_properties("ca.crt", f"{name}.pem", name).encode(), PUBLIC),
-    ):
-        write_file(folder / file, content, mode, replace=True)
-    return folder

@@ -168,7 +168,7 @@ async def register_source(asked: dict[str, Any], operations: Service) -> Respons
     source = await operations.change_source(
         name, lambda known: Source.model_validate({**known.model_dump(), **asked})
     )
-    return json_answer(source.model_dump(mode="json"))
+    return _registered(source, operations)
 
 
 @router.put("/sources/{name}/subscribers/{subscriber}")
@@ -176,7 +176,7 @@ async def subscribe(name: str, subscriber: str, asked: PointsAsked, operations: 
     """Let a subscriber also read these points of a source, without any all of it."""
     _known(operations, name)
     source = await operations.change_source(name, lambda known: subscribed(known, subscriber, asked.points))
-    return json_answer(source.model_dump(mode="json"))
+    return _registered(source, operations)
 
 
 @router.delete("/sources/{name}/subscribers/{subscriber}")
@@ -184,21 +184,26 @@ async def unsubscribe(name: str, subscriber: str, operations: Service) -> Respon
     """Let a subscriber read nothing of a source; one that does not is no harm."""
     _known(operations, name)
     source = await operations.change_source(name, lambda known: unsubscribed(known, subscriber))
-    return json_answer(source.model_dump(mode="json"))
+    return _registered(source, operations)
+
+
+def _registered(source: Source, operations: Service) -> Response:
+    """Answer with a registration as recorded, and with where it has no effect yet."""
+    return json_answer({**source.model_dump(mode="json"), "not_in_force": dict(operations.not_in_force())})
 
 
 @router.put("/rejections/readers/{name}")
-async def admit_reader(name: str, readers: ReportReaders) -> Response:
+async def admit_reader(name: str, readers: ReportReaders, operations: Service) -> Response:
     """Let an identity read what is reported of refusals."""
     await readers.admit(name)
-    return json_answer({"name": name})
+    return json_answer({"name": name, "not_in_force": dict(operations.not_in_force())})
 
 
 @router.delete("/rejections/readers/{name}")
-async def dismiss_reader(name: str, readers: ReportReaders) -> Response:
+async def dismiss_reader(name: str, readers: ReportReaders, operations: Service) -> Response:
     """Let an identity read them no longer; one that does not is no harm."""
     await readers.dismiss(name)
-    return json_answer({"name": name})
+    return json_answer({"name": name, "not_in_force": dict(operations.not_in_force())})
 
 
 def _known(operations: Service, name: str) -> None:
@@ -210,14 +215,14 @@ def _known(operations: Service, name: str) -> None:
 async def suspend(name: str, asked: SuspensionAsked, operations: Service) -> Response:
     """Suspend a source."""
     source = await operations.suspend(check_name(name, "source name"), suspended=True, why=asked.why)
-    return json_answer(source.model_dump(mode="json"))
+    return _registered(source, operations)
 
 
 @router.post("/sources/{name}/resume")
 async def resume(name: str, asked: SuspensionAsked, operations: Service) -> Response:
     """Lift a suspension."""
     source = await operations.suspend(check_name(name, "source name"), suspended=False, why=asked.why)
-    return json_answer(source.model_dump(mode="json"))
+    return _registered(source, operations)
 
 
 @router.post("/clients")

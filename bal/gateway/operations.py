@@ -45,6 +45,10 @@ class Operations(Protocol):
         """Suspend a source or lift its suspension, on the ledger first."""
         ...
 
+    def not_in_force(self) -> Mapping[str, str]:
+        """Return where registrations have no effect outside yet, and why; empty when they have everywhere."""
+        ...
+
     async def erase(self, address: Address, who: str, why: str) -> Address:
         """Erase a reading; return the address of the anchored note that says so."""
         ...

@@ -28,6 +28,8 @@ def broker_rights(identity: str, sources: Sequence[Source]) -> dict[str, Rights]
 class BrokerRights:
     """What the registrations of one BAL grant at a broker whose folder of rights is at hand."""
 
+    where = "mqtt"
+
     def __init__(self, folder: RightsFolder, identity: str) -> None:
         self._folder = folder
         self._identity = identity

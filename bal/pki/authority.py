@@ -215,6 +215,17 @@ class Authority:
             )
         return sorted(found, key=lambda issued: (issued.name, issued.not_before, issued.serial))
 
+    def known(self, certificate: bytes) -> Issued | None:
+        """Return what there is to say of a certificate (PEM); None of one that is not, byte for byte, one it has issued."""
+        try:
+            serial = f"{x509.load_pem_x509_certificate(certificate).serial_number:x}"
+        except ValueError:
+            return None
+        path = self.directory / "issued" / f"{serial}.crt"
+        if not path.exists() or path.read_bytes() != certificate:
+            return None
+        return next(issued for issued in self.list() if issued.serial == serial)
+
     def withdrawn(self) -> frozenset[str]:
         """Return the clients that have revoked certificates and no valid one: who is to be denied everything."""
         moment = datetime.now(UTC)

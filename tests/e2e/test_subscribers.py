@@ -80,7 +80,13 @@ def test_who_sends_is_no_subscriber_and_keeps_its_certificate(tmp_path: Path) ->
         refused = shell("subscribers", "add", name, "--source", "dso-a", "--json")
         assert (refused.code, refused.problem()["type"]) == (2, "urn:bal:problem:conflict"), name
     gone = shell.done("subscribers", "remove", "gateway-7", "--json").value()
-    assert gone == {"name": "gateway-7", "sources": ["dso-a"], "rejected": False, "revoked": []}
+    assert gone == {
+        "name": "gateway-7",
+        "sources": ["dso-a"],
+        "rejected": False,
+        "revoked": [],
+        "not_in_force": {},
+    }
     told = shell("subscribers", "add", "market-1", "--source", "dso-a")
     assert (told.code, told.err) == (
         0,

@@ -36,6 +36,8 @@ class KafkaTopics:
     topic is missing is parked.
     """
 
+    where = "kafka"
+
     def __init__(
         self, access: KafkaAccess, report_readers: Callable[[], Awaitable[Sequence[str]]] = _nobody
     ) -> None:

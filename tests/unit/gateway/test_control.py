@@ -33,6 +33,7 @@ class RecordedOperations:
         self.taken: list[tuple[Message, bytes]] = []
         self.stopped = False
         self.erased: list[tuple[Address, str, str]] = []
+        self.behind: Mapping[str, str] = {}
         self.republished: list[tuple[str, str | None, Address | int | None, Address | int | None]] = []
 
     def source(self, name: str) -> Source | None:
@@ -76,6 +77,9 @@ class RecordedOperations:
 
     async def status(self) -> Mapping[str, Any]:
         return {"lanes": {}}
+
+    def not_in_force(self) -> Mapping[str, str]:
+        return self.behind
 
     async def stop(self) -> None:
         self.stopped = True

@@ -13,6 +13,8 @@ from tests.unit.lane.test_lease import SlowClock
 class Place:
     """Takes registrations unless it is away."""
 
+    where = "here"
+
     def __init__(self, away: int = 0) -> None:
         self.away = away
         self.given: list[list[str]] = []
@@ -32,12 +34,14 @@ async def test_all_places_are_told_and_one_that_is_away_again_until_it_answers()
     here, away = Place(), Place(away=3)
     granting = Granting([away, here], registry, SlowClock())
     assert not await granting.apply()
+    assert granting.behind == {"here": "no answer"}
     assert (here.given, away.given) == ([["dso-a"]], [])
     registry.replace([Source(name="dso-a", lane="bal-1"), Source(name="dso-b", lane="bal-1")])
     keeping = asyncio.create_task(granting.keep())
     await away.told.wait()
     assert away.given == [["dso-a", "dso-b"]]
     assert await granting.apply()
+    assert granting.behind == {}
     keeping.cancel()
 
 
