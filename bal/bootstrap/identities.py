@@ -8,7 +8,7 @@ from bal.core.errors import Misconfigured
 from bal.home import Home
 from bal.ingest import BrokerAccounts
 from bal.ingest.accounts import Accounts
-from bal.pki import Authority
+from bal.pki import Authority, gateway_of
 
 
 def authority(home: Home, settings: Settings | None = None) -> Authority:
@@ -34,7 +34,7 @@ def server_certificate(home: Home, settings: Settings) -> tuple[Path, Path]:
     ca = authority(home, settings)
     if settings.pki.path is None:
         return ca.server_paths
-    server = f"{settings.mqtt.identity[:40]}-gateway"
+    server = gateway_of(settings.mqtt.identity)
     paths = ca.paths_of_server(server)
     if not all(path.exists() for path in paths):
         return ca.issue_server(settings.server.names, server=server)

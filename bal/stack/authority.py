@@ -9,8 +9,9 @@ from typing import Final
 
 from cryptography import x509
 
+from bal.core.errors import Conflict
 from bal.durable import make_directory
-from bal.pki import RESERVED, Authority
+from bal.pki import RESERVED, Authority, gateway_of
 from bal.stack.layout import Layout
 
 RENEW_BEFORE: Final = timedelta(days=30)
@@ -50,16 +51,26 @@ def issued(layout: Layout, name: str) -> tuple[Path, Path]:
         return ca.issue_client(name, replace=True, service=name in RESERVED)
 
 
-def revoke(layout: Layout, names: Iterable[str]) -> bool:
-    """Revoke every certificate of these identities and remove what of them lies ready; tell whether there ever were any.
+def revoke(layout: Layout, names: Iterable[str]) -> None:
+    """Revoke the clients' certificates of these identities and those of their own servers; remove what of them lies ready.
 
     Again is no harm. The servers that read the list at a signal are to be told.
     """
+    wanted = {pair for name in names for pair in (("client", name), ("server", gateway_of(name)))}
     with authority(layout) as ca:
-        known = [each for name in names for each in ca.list() if each.name == name]
-        for name in sorted({each.name for each in known if each.revoked_at is None}):
-            ca.revoke(name)
-        for name in sorted({each.name for each in known}):
-            for path in (*ca.client_paths(name), *ca.paths_of_server(name)):
+        known = [each for each in ca.list() if (each.kind, each.name) in wanted]
+        for kind, name in sorted({(each.kind, each.name) for each in known if each.revoked_at is None}):
+            ca.revoke(name, kind)
+        for kind, name in sorted({(each.kind, each.name) for each in known}):
+            for path in ca.client_paths(name) if kind == "client" else ca.paths_of_server(name):
                 path.unlink(missing_ok=True)
-    return bool(known)
+
+
+def refuse_strangers(layout: Layout, name: str) -> None:
+    """Raise `Conflict` for the name in somebody's valid certificate: whoever is admitted by it would get that one's key."""
+    now = datetime.now(UTC)
+    with authority(layout) as ca:
+        if any(each.name == name and each.kind == "client" and each.valid(now) for each in ca.list()):
+            message = "there is a certificate of this name, and not of a guest"
+            remedy = "choose another name, or revoke it first (`bal pki revoke`) if nobody needs it"
+            raise Conflict(message, subject=name, remedy=remedy)

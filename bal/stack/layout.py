@@ -40,6 +40,11 @@ class Layout:
         """Secrets of those who use the stack that are no certificates: one file each, a password on one line."""
         return self.path / "clients"
 
+    @property
+    def guests(self) -> Path:
+        """Who was admitted: one file each (`bal.stack.guests`)."""
+        return self.path / "guests"
+
     def server(self, name: str) -> Path:
         """Return the folder of one server: its configuration and its data."""
         return self.path / name

@@ -12,8 +12,8 @@ from typing import Any, Final
 from bal.core.errors import BalError, Misconfigured, NotFound, Unavailable
 from bal.durable import make_directory
 from bal.pki import refuse_reserved
-from bal.stack import left, room
-from bal.stack.authority import prepare, revoke
+from bal.stack import guests, left, room
+from bal.stack.authority import prepare, refuse_strangers, revoke
 from bal.stack.download import installing
 from bal.stack.facts import Facts
 from bal.stack.layout import Layout
@@ -22,7 +22,7 @@ from bal.stack.server import Guest, Missing, Server, Tell
 from bal.stack.servers import SERVERS
 from bal.stack.toml import merged
 
-_SHARED: Final = ("pki", "clients", "logs", "run")
+_SHARED: Final = ("pki", "clients", "guests", "logs", "run")
 """What belongs to no single server and is thrown away with all of them."""
 
 
@@ -142,8 +142,11 @@ class Stack:
             return list(pool.map(lambda server: self._part(server, ports.get(server.name)), self.servers))
 
     def admit(self, guest: Guest) -> dict[str, Any]:
-        """Admit a guest everywhere; return its settings of all servers together."""
+        """Admit a guest everywhere; return its settings of all servers together. `Conflict` for a name that is another's."""
         ports = self._all_ports()
+        if guests.state(self.layout, guest.name) != "admitted":
+            refuse_strangers(self.layout, guest.name)
+            guests.note(self.layout, guest.name, "admitted")
         settings: dict[str, Any] = {}
         for server in self.servers:
             settings = merged(settings, server.admit(self.layout, ports[server.name], guest))
@@ -153,18 +156,22 @@ class Stack:
         """Take every right of a guest away everywhere; what it wrote stays.
 
         One server that fails stops no other: its error is raised in the end, and the next call goes on from there.
+        Nothing is done of one that was dismissed: whoever is called so since is another.
         Raises `NotFound` where nobody of this name was ever admitted, `Conflict` for the name of a server.
         """
         refuse_reserved(name)
         ports = self._all_ports()
-        found = [revoke(self.layout, [name])]
-        _all(
-            self.servers,
-            lambda server: found.append(server.dismiss(self.layout, ports[server.name], name)),
-        )
-        if not any(found):
-            message = "nobody of this name was admitted"
-            raise NotFound(message, subject=name, remedy="see `bal pki list` for those that were")
+        match guests.state(self.layout, name):
+            case None:
+                message = "nobody of this name was admitted"
+                raise NotFound(message, subject=name, remedy="name it as it was connected")
+            case "admitted":
+                revoke(self.layout, [name])
+                _all(
+                    self.servers,
+                    lambda server: server.dismiss(self.layout, ports[server.name], name),
+                )
+                guests.note(self.layout, name, "dismissed")
 
     def clear(self) -> None:
         """Throw the data of the servers away; with all of them the CA and every guest's secrets. Ports are kept.
@@ -292,7 +299,7 @@ class Stack:
 
 
 def _all(
-    servers: Sequence[Server], work: Callable[[Server], None], failed: Callable[[], None] | None = None
+    servers: Sequence[Server], work: Callable[[Server], object], failed: Callable[[], None] | None = None
 ) -> None:
     """Do the same with several servers at a time; raise the first error once all have ended.
 

@@ -147,10 +147,7 @@ class OnStack:
         """Take away keyspace, topics, rights and certificates."""
         if self._connected:
             say("\ncleaning up: keyspace, topics, rights, certificates")
-            gateway = f"{self._bal}-gateway"  # its own server's
-            made = Made(
-                self._bal, self._regulator, others=(self._subscriber, gateway), sources=(self.dso, self.pmu)
-            )
+            made = Made(self._bal, self._regulator, others=(self._subscriber,), sources=(self.dso, self.pmu))
             for left in await clean(self._stack, made):
                 say(f"not taken away: {left}")
             say(f"What stays: what was anchored of the log {self._bal}-1 on the ledger.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bal.core.errors import Conflict
-from bal.pki import RESERVED, Authority
+from bal.pki import RESERVED, Authority, gateway_of
 from bal.pki import certificates as certificates_of
 from bal.pki.authority import SERVER
 from bal.stack import authority as room
@@ -77,8 +77,32 @@ def test_doctor_looks_at_no_certificate_that_nobody_shows(layout: Layout) -> Non
     kept.mkdir()
     certificate.parent.rename(kept / "dso-a.1")
     assert count() == before - 1
-    assert [room.revoke(layout, [name]) for name in ("dso-a", "dso-a", "dso-b")] == [True, True, False]
+    for name in ("dso-a", "dso-a", "dso-b"):
+        room.revoke(layout, [name])
     assert count() == before - 2
+
+
+def test_an_identity_is_revoked_with_its_own_servers_and_without_anybody_elses(layout: Layout) -> None:
+    """One CA serves several BALs, their sources and subscribers: a name alone says nothing of whose it is."""
+    long = ["a" * 40 + "-1", "a" * 40 + "-2"]
+    with room.authority(layout) as ca:
+        for name in ("dso-a", "dso-b", *long):
+            ca.issue_client(name)
+            ca.issue_server(server=gateway_of(name))
+        ca.issue_server(server="dso-a")
+        room_for = ca.paths_of_server(gateway_of("dso-a"))
+    room.revoke(layout, ["dso-a-gateway"])
+    assert not [each for each in Authority.open(layout.pki).list() if each.revoked_at is not None]
+    room.revoke(layout, ["dso-a", long[0]])
+    gone = {(each.kind, each.name) for each in Authority.open(layout.pki).list() if each.revoked_at}
+    assert gone == {
+        ("client", "dso-a"),
+        ("server", "dso-a-gateway"),
+        ("client", long[0]),
+        ("server", gateway_of(long[0])),
+    }
+    assert not any(path.exists() for path in room_for)
+    assert all(path.exists() for path in Authority.open(layout.pki).paths_of_server("dso-a"))
 
 
 def test_names_of_the_stacks_own_are_nobody_elses(layout: Layout) -> None:

@@ -211,7 +211,7 @@ def test_connect_writes_settings_over_those_of_the_home(
 
 
 def test_disconnect_takes_the_rights_and_says_where(
-    bal: Bal, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    bal: Bal, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dismissed: list[tuple[str, str]] = []
 
@@ -224,6 +224,10 @@ def test_disconnect_takes_the_rights_and_says_where(
         bal("disconnect", "dso-a")
     bal("install")
     bal("up")
+    with pytest.raises(NotFound, match="nobody of this name"):
+        bal("disconnect", "dso-a")
+    monkeypatch.setattr(Fake, "admit", admit)
+    bal("connect", "--home", str(tmp_path / "home"), "--name", "dso-a")
     said = bal("disconnect", "dso-a").stdout
     assert said == "dso-a has no rights left at one, two; what it stored and anchored stays\n"
     assert sorted(dismissed) == [("one", "dso-a"), ("two", "dso-a")]

@@ -283,6 +283,34 @@ def test_a_guest_is_dismissed_everywhere_though_one_server_fails(make: Make, lay
         stack.dismiss("dso-c")
 
 
+def test_whoever_has_a_certificate_and_is_no_guest_is_neither_admitted_nor_dismissed(
+    make: Make, layout: Layout
+) -> None:
+    """Sources, subscribers and other BALs' servers have certificates of the stack's CA too."""
+    one = Fake("one")
+    stack = make(one)
+    stack.up(print)
+    stack.admit(Guest("dso-a", "dso"))
+    meter, _ = issued(layout, "meter-7")
+    with authority(layout) as ca:
+        gateway, _ = ca.issue_server(server="dso-a-gateway")
+    one.guests.add("meter-7")  # it may read something
+    for name in ("meter-7", "dso-a-gateway"):
+        with pytest.raises(NotFound, match="nobody of this name"):
+            stack.dismiss(name)
+    with pytest.raises(Conflict, match="not of a guest"):
+        stack.admit(Guest("meter-7", "dso"))
+    assert (meter.exists(), gateway.exists(), one.guests) == (True, True, {"dso-a", "meter-7"})
+    stack.dismiss("dso-a")
+    assert not gateway.exists()
+    issued(layout, "dso-a")  # a source is called so now
+    stack.dismiss("dso-a")
+    with authority(layout) as ca:
+        assert ca.withdrawn() == set()
+    with pytest.raises(Conflict, match="not of a guest"):
+        stack.admit(Guest("dso-a", "dso"))
+
+
 def test_nobody_is_called_as_a_server_is(make: Make, layout: Layout) -> None:
     stack = make(Fake("one"), Fake("two"))
     stack.up(print)
