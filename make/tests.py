@@ -20,6 +20,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PYTEST: Final = (sys.executable, "-m", "pytest", "--durations=25")
 PARTS: Final = {"real": "real", "others": "not real"}
 """Name of each part to the expression that selects its tests."""
+FILES: Final = (("--junitxml", "--junit-xml"), ("--log-file",), ("--report-log",))
+"""Options, by all their names, whose file each part writes as a whole."""
 NOTHING: Final = 5
 """How pytest says that no test was collected."""
 
@@ -30,6 +32,8 @@ def command(name: str, options: Sequence[str]) -> list[str]:
     known.add_argument("-m", dest="marks")
     known.add_argument("--basetemp", type=Path)
     known.add_argument("-p", dest="plugins", action="append", default=[])
+    for names in FILES:
+        known.add_argument(*names, dest=names[0], type=Path)
     asked, _ = known.parse_known_args([*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *options])
     marks = f"({asked.marks}) and {PARTS[name]}" if asked.marks else PARTS[name]
     words = [*PYTEST, *options, "-m", marks]
@@ -38,6 +42,8 @@ def command(name: str, options: Sequence[str]) -> list[str]:
     if asked.basetemp is not None:
         asked.basetemp.mkdir(parents=True, exist_ok=True)
         words += ["--basetemp", str(asked.basetemp / name)]
+    files = {option: getattr(asked, option) for option, *_ in FILES}
+    words += [f"{option}={file.with_stem(f'{file.stem}-{name}')}" for option, file in files.items() if file]
     return words
 
 
@@ -56,7 +62,13 @@ def side_by_side(options: Sequence[str]) -> int:
     with TemporaryFile() as said:
         real = subprocess.Popen(command("real", options), cwd=ROOT)
         running.append(real)
-        others = subprocess.Popen(command("others", options), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        others = subprocess.Popen(
+            command("others", options),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,  # one keyboard: it would wait for an answer to what it does not show
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
         running.append(others)
         with ThreadPoolExecutor(1) as pool:
             told = pool.submit(_told, others, said)

@@ -1,6 +1,7 @@
 """The tools that servers are built with and run on: found, asked for their version, never installed."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from bal.stack.server import Missing
 
 _JVMS: Final = Path("/usr/lib/jvm")
 _ANSWER_SECONDS: Final = 30
+_GO_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv6l", "i686": "386"}
+"""What Go calls a machine in the names of its archives where it is not what the kernel calls it."""
 
 
 def go(module: Path) -> Missing | None:
@@ -29,11 +32,12 @@ def go(module: Path) -> Missing | None:
     name = ".".join(map(str, wanted))
     # Distributions are often behind; a release of Go has three numbers (since 1.21) and needs no root.
     archive = ".".join(map(str, (*wanted, 0, 0)[:3]))
+    machine = _GO_MACHINES.get(platform.machine(), platform.machine())
     return Missing(
         f"Go {name} or newer",
         said.strip() if found else "",
         'mkdir -p "$HOME/.local" && '
-        f'curl -fsSL https://go.dev/dl/go{archive}.linux-amd64.tar.gz | tar -xz -C "$HOME/.local" && '
+        f'curl -fsSL https://go.dev/dl/go{archive}.linux-{machine}.tar.gz | tar -xz -C "$HOME/.local" && '
         'export PATH="$HOME/.local/go/bin:$PATH"',
     )
 

@@ -17,6 +17,8 @@ STAND_IN = """
 import os, signal, sys, time
 part = "others" if "not real" in sys.argv[-3] else "real"
 print(part, "runs", *sys.argv[1:-4], flush=True)
+if os.environ.get("READ"):
+    print(part, "read", bool(sys.stdin.readline()), flush=True)
 if os.environ.get("MEET"):  # neither ends before the other has begun
     open(os.path.join(os.environ["MEET"], part), "w").close()
     while len(os.listdir(os.environ["MEET"])) < 2:
@@ -34,11 +36,14 @@ sys.exit(int(os.environ[part]))
 DRIVER = f"import sys; from make import tests; tests.PYTEST = (sys.executable, '-c', {STAND_IN!r}); sys.exit(tests.main())"
 
 
-def run(real: int, others: int, *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    real: int, others: int, *options: str, typed: str = "", **more: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", DRIVER, *options],
         cwd=ROOT,
         env=environment(real, others, **more),
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -90,6 +95,23 @@ def test_both_closing_lines_are_there(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("1 passed, 1 deselected in") == 2
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["others", "real"]
+
+
+def test_files_that_are_asked_for_are_each_parts_own(tmp_path: Path) -> None:
+    options = [f"--junitxml={tmp_path / 'all.xml'}", "--log-file", str(tmp_path / "all.log")]
+    for part in ("real", "others"):
+        words = parts.command(part, options)
+        assert words[-2:] == [
+            f"--junitxml={tmp_path / f'all-{part}.xml'}",
+            f"--log-file={tmp_path / f'all-{part}.log'}",
+        ]
+
+
+def test_only_the_part_that_is_shown_reads_what_is_typed() -> None:
+    done = run(0, 0, READ="1", typed="\n" * 64 * 1024)  # more than one of them takes at once
+    assert done.returncode == 0
+    assert "real read True\n" in done.stdout
+    assert "others read False\n" in done.stdout
 
 
 def made(suite: Path, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":

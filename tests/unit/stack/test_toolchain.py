@@ -47,7 +47,13 @@ def test_the_wanted_go_stands_in_go_mod() -> None:
         toolchain.wanted_go("module x\n")
 
 
-def test_go_is_asked_itself_and_fetches_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("machine", "archive"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")]
+)
+def test_go_is_asked_itself_and_fetches_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, archive: str
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
     module = tmp_path / "go.mod"
     module.write_text("module x\n\ngo 1.24.0\n")
     script(tmp_path / "bin" / "go", '[ "$GOTOOLCHAIN" = local ] && echo go1.19.8')
@@ -55,7 +61,7 @@ def test_go_is_asked_itself_and_fetches_no_other(tmp_path: Path, monkeypatch: py
     missing = toolchain.go(module)
     assert missing is not None
     assert (missing.what, missing.found) == ("Go 1.24.0 or newer", "go1.19.8")
-    assert "curl -fsSL https://go.dev/dl/go1.24.0.linux-amd64.tar.gz | tar -xz" in missing.remedy
+    assert f"curl -fsSL https://go.dev/dl/go1.24.0.linux-{archive}.tar.gz | tar -xz" in missing.remedy
     script(tmp_path / "bin" / "go", '[ "$GOTOOLCHAIN" = local ] && echo go1.24.0')
     assert toolchain.go(module) is None
     (tmp_path / "bin" / "go").unlink()
