@@ -66,6 +66,11 @@ class Authority:
         """Return the revocation list of the CA of members; there is none before the first revocation."""
         return self.path / "ca" / "crl.pem"
 
+    @property
+    def published(self) -> Path:
+        """Return the revocation list as the channel's configuration has it, copied once all peers had it."""
+        return self.path / "ca" / "crl.published.pem"
+
     def member(self, role: str) -> tuple[Path, Path]:
         """Return certificate and key of the organisation's own `peer`, `orderer` or `admin`."""
         return self._identity(self.path / "members" / role, role, role)

@@ -42,6 +42,19 @@ def revoke_guest(network: Network, organisation: Organisation, name: str) -> Non
         publish(network, organisation)
 
 
+def publish_waiting(network: Network) -> None:
+    """Publish what was revoked and did not get into the channel, of every organisation. Raises `Unavailable`."""
+    with _alone(network):
+        for each in ORGANISATIONS:
+            authority = network.authority(each)
+            if _content(authority.revocations) != _content(authority.published):
+                publish(network, each)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
 def _withdraw(authority: Authority, name: str) -> None:
     """Put what a guest has into the list and out of reach; one of whom that was done before is no harm."""
     folder, kept = authority.guests / name, authority.path / "revoked"
@@ -73,13 +86,15 @@ def publish(network: Network, organisation: Organisation) -> None:
 
     A peer that does not run gets it before anything else that happened since.
     """
-    crl = network.authority(organisation).revocations.read_bytes()
+    authority = network.authority(organisation)
+    crl = authority.revocations.read_bytes()
     with tempfile.TemporaryDirectory(dir=network.path) as folder:
         file = Path(folder) / "block"
         commands.patiently(partial(_order, network, organisation, crl, file))
         for each in ORGANISATIONS:
             if network.process(each, "peer").pid is not None:
                 commands.patiently(partial(_await, network, each, file, organisation.msp, crl))
+    write_file(authority.published, crl, PUBLIC, replace=True)
 
 
 def revocation_update(config: Config, msp: str, crl: bytes) -> ConfigUpdate:

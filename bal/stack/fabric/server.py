@@ -20,7 +20,7 @@ from bal.stack.fabric.organisations import (
     organisation,
 )
 from bal.stack.fabric.probe import probe
-from bal.stack.fabric.revocation import revoke_guest
+from bal.stack.fabric.revocation import publish_waiting, revoke_guest
 from bal.stack.layout import Layout
 from bal.stack.process import Process
 from bal.stack.server import Guest, Missing, Tell
@@ -69,6 +69,7 @@ class Fabric:
                 network.process(each, "chaincode").stop()
             lifecycle.pack(network)
         if self._runs(network):
+            publish_waiting(network)
             return
         for process in network.processes():
             process.start()
@@ -83,6 +84,7 @@ class Fabric:
                     join.result()
             lifecycle.deploy(network, tell)
             self._ready(network, _READY_SECONDS)
+            publish_waiting(network)
         except Unavailable as error:
             self._explain(network, error)
             raise
@@ -106,12 +108,14 @@ class Fabric:
     def admit(self, layout: Layout, ports: Mapping[str, int], guest: Guest) -> dict[str, object]:
         """Issue the guest's identity: a client; one that runs a BAL an administrator as well, to register its logs.
 
-        Its own organisation's peer comes first among the gateways.
+        Its own organisation's peer comes first among the gateways. An identity that was revoked and that the channel has
+        not heard of yet is published first: `Unavailable` when that fails.
         """
         if not is_name(guest.name):
             message = "a guest's name has 1 to 48 of a-z, 0-9 and -"
             raise Malformed(message, subject=guest.name, remedy="choose such a name")
         network = Network(layout, ports)
+        publish_waiting(network)
         own = organisation(guest.organisation)
         authority = network.authority(own)
         certificate, key = authority.guest(guest.name, "client")

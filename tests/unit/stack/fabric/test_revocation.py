@@ -23,6 +23,7 @@ from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import ORGANISATIONS, Organisation
 from bal.stack.layout import Layout
 from bal.stack.process import Process
+from bal.stack.server import Guest
 
 
 @pytest.fixture
@@ -213,6 +214,34 @@ def test_without_orderers_nothing_revoked_is_handed_out_and_the_next_call_ends_i
     channel.orderers.add("regulator")
     revocation.publish(channel.network, DSO)
     assert channel.revoked() == before
+
+
+@pytest.mark.parametrize("verb", ["connect", "up"])
+def test_what_the_channel_has_not_heard_of_is_published_by_the_next_command(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    before, layout = channel.admit("bal-1"), channel.network.layout
+    channel.orderers.clear()
+    with pytest.raises(Unavailable):
+        revocation.revoke_guest(channel.network, DSO, "bal-1")
+
+    def command() -> None:
+        if verb == "connect":
+            Fabric().admit(layout, PORTS, Guest("bal-1", "dso"))
+        else:
+            Fabric().start(layout, PORTS, print)
+
+    for name in ("channel.prepare", "lifecycle.is_packed"):
+        monkeypatch.setattr(f"bal.stack.fabric.server.{name}", lambda _network: True)
+    monkeypatch.setattr(Fabric, "_runs", lambda _self, _network: True)
+    with pytest.raises(Unavailable):
+        command()
+    channel.orderers.add("market")
+    command()
+    assert channel.revoked() == before
+    channel.orderers.clear()
+    command()  # nobody is asked again
+    assert len(channel.updates) == 1
 
 
 def test_an_organisation_that_is_down_is_not_waited_for(channel: Channel) -> None:
