@@ -14,6 +14,7 @@ from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.source import Source
 from bal.core.topics import TopicMapping
 from bal.ingest.rights import broker_rights
+from bal.ingest.rights_folder import READ_SECONDS
 from bal.pki import Authority
 from bal.stack.authority import authority
 from tests.brokers import PASSWORD
@@ -26,6 +27,7 @@ from tests.integration.mosquitto.knocking import (
     UNKNOWN_CA,
     knock,
 )
+from tests.mosquitto_field import MosquittoField
 from tests.real import Real
 
 V311, V5 = aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5
@@ -253,6 +255,21 @@ async def test_a_revoked_certificate_is_worth_nothing(shared: Shared) -> None:
         assert await asyncio.to_thread(ours.folder.withdraw, ca)
         assert await shared.arriving("dso-lost", "bal/dso-lost/cim", V311) == {"bal/dso-lost/cim"}
         assert await knock(port, stolen) == REVOKED
+
+
+async def test_who_revokes_itself_is_answered_no_more_and_knows_that_it_is_done(
+    real: Real, shared: Shared
+) -> None:
+    leaving = MosquittoField(real, "leaving-bal", [])
+    await leaving.rights.grant([])
+    own, port = leaving.tls("leaving-bal"), leaving.facts["port"]
+    assert await knock(port, own) == LET_IN
+    with authority(leaving.layout) as ca:
+        ca.revoke("leaving-bal")
+    async with asyncio.timeout(READ_SECONDS / 2):
+        assert await asyncio.to_thread(leaving.folder.withdraw, ca)
+    assert await knock(port, own) == REVOKED
+    assert await asyncio.to_thread(shared.ours.folder.withdraw, ca)  # others are answered as before
 
 
 async def test_a_new_revocation_list_is_read_by_a_broker_that_runs(real: Real, shared: Shared) -> None:
