@@ -314,11 +314,17 @@ async def test_clients(control: Control) -> None:
 
 async def test_readers_of_what_was_refused(control: Control) -> None:
     for _ in range(2):
-        assert (await control.http.put("/rejections/readers/desk")).json() == {"name": "desk"}
+        assert (await control.http.put("/rejections/readers/desk")).json() == {
+            "name": "desk",
+            "not_in_force": {},
+        }
     assert control.readers.names == {"desk"}
     assert_problem(await control.http.put("/rejections/readers/Desk"), 400, "malformed")
     for _ in range(2):
-        assert (await control.http.delete("/rejections/readers/desk")).json() == {"name": "desk"}
+        assert (await control.http.delete("/rejections/readers/desk")).json() == {
+            "name": "desk",
+            "not_in_force": {},
+        }
     assert control.readers.names == set()
 
 
