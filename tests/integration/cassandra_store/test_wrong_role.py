@@ -12,8 +12,8 @@ from tests.real import Real
 
 
 def test_bal_run_with_a_role_that_may_only_read_says_so_and_ends(real: Real, tmp_path: Path) -> None:
-    settings = real.admit("cassandra", Guest("piping-bal", "dso"))
-    reading = reader(real, admitted(real, "piping-bal"))
+    settings = real.admit("cassandra", Guest("misled-bal", "dso"))
+    reading = reader(real, admitted(real, "misled-bal"))
     own = {"role": reading.role, "password_file": str(reading.password_file)}
     (tmp_path / "bal.toml").write_text(written({**settings, "cassandra": {**settings["cassandra"], **own}}))
     answer = bal("run", "--home", tmp_path, "--json")
