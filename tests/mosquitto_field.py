@@ -45,6 +45,11 @@ class MosquittoField:
         if "dso-b" in {source.name for source in self.sources}:
             await asyncio.to_thread(self.accounts.put, "dso-b", PASSWORD)
 
+    async def take_back(self) -> None:
+        """Take rights and accounts away: a user of one BAL is no identity of another's sources."""
+        await self.rights.grant([])
+        await asyncio.to_thread(self.accounts.remove, "dso-b")
+
     def tls(self, name: str | None, other: Authority | None = None) -> ssl.SSLContext:
         """Return the TLS settings of an identity: by certificate of the stack's CA or another, or by none."""
         context = ssl.create_default_context(cafile=self.settings["ca"])

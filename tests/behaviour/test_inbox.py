@@ -62,7 +62,7 @@ def mosquitto(real: Real) -> Iterator[MosquittoField]:
     field = MosquittoField(real)
     done(field.prepare())
     yield field
-    done(field.rights.grant([]))
+    done(field.take_back())
 
 
 async def _at_mosquitto(field: MosquittoField) -> AsyncIterator[Door]:

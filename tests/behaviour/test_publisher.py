@@ -125,7 +125,7 @@ def field(real: Real) -> Iterator[MosquittoField]:
         )
         assert found.folder.tell()
     yield found
-    done(found.rights.grant([]))
+    done(found.take_back())
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ def shared(real: Real) -> Iterator[Shared]:
     real("mosquitto")  # a test may have failed while it was away
     _put(ours, "")
     for field in (ours, theirs):
-        asyncio.run(field.rights.grant([]))
+        asyncio.run(field.take_back())
 
 
 def _put(field: MosquittoField, part: str) -> None:
