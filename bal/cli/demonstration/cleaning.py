@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from bal.core.errors import BalError, NotFound
-from bal.publish.kafka import certified_topic
+from bal.publish.kafka import certified_topic, rejected_topic
 from bal.publish.kafka.access import librdkafka
 from bal.publish.kafka.rights import KafkaAdministrator
 from bal.stack.authority import issued, revoke
@@ -32,11 +32,12 @@ async def clean(stack: Stack, made: Made) -> list[str]:
     One server that does not answer keeps no other from being cleaned.
     """
     others = (*made.others, *made.sources)
+    topics = [rejected_topic(made.bal), *map(certified_topic, made.sources)]
     found = []
     works: tuple[tuple[str, Awaitable[object]], ...] = (
         # First: brokers are told of whoever is revoked when a guest is dismissed.
         ("certificates", asyncio.to_thread(revoke, stack.layout, others)),
-        ("topics and their rights", asyncio.to_thread(_kafka, stack, others, made.sources)),
+        ("topics and their rights", asyncio.to_thread(_kafka, stack, others, topics)),
         (made.bal, asyncio.to_thread(stack.dismiss, made.bal)),
         (made.auditor, asyncio.to_thread(stack.dismiss, made.auditor)),
         ("keyspace", _keyspace(stack, keyspace_of(made.bal))),
@@ -59,9 +60,9 @@ async def _keyspace(stack: Stack, keyspace: str) -> None:
         await session.close()
 
 
-def _kafka(stack: Stack, names: Sequence[str], sources: Sequence[str]) -> None:
+def _kafka(stack: Stack, names: Sequence[str], topics: Sequence[str]) -> None:
     servers = tuple(stack.facts().servers["kafka"]["servers"])
     access = librdkafka(servers, stack.layout.pki / "ca.crt", *issued(stack.layout, ADMIN))
     kafka = KafkaAdministrator(access)
-    kafka.remove_topics([certified_topic(source) for source in sources])
+    kafka.remove_topics(topics)
     kafka.deny([right for right in kafka.rights() if right.principal in names])
