@@ -24,6 +24,9 @@ settings.register_profile(
 )
 settings.load_profile("hammer" if HAMMER else "default")
 
+# Servers of tests live for minutes: their compilers would take more of two cores than they ever give back.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

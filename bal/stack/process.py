@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.05
 _TAIL_BYTES = 4096
 _LOG_BYTES = 32 * 1024**2
 # A server is given what it needs to run, not the secrets and settings of whoever started it.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "JDK_JAVA_OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
