@@ -78,19 +78,8 @@ def missing(layout: Layout) -> Sequence[Missing]:
 
 def _offered() -> bool:
     """Tell whether apt knows the packages; on a machine where no list was ever fetched it knows none."""
-    try:
-        asked = subprocess.run(  # noqa: S603 - a question to apt
-            ["apt-cache", "show", "--quiet", *PACKAGES],  # noqa: S607 - of Debian, as apt-get is
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ANSWER_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return all(f"Package: {name}\n" in asked.stdout for name in PACKAGES)
+    said = _said(["apt-cache", "show", "--quiet", *PACKAGES])
+    return all(f"Package: {name}\n" in said for name in PACKAGES)
 
 
 def install(layout: Layout, tell: Tell) -> None:
@@ -130,10 +119,15 @@ def _root(layout: Layout) -> Path:
 
 @cache
 def _version(path: Path, environment: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
+    return version_said(_said([str(path), "-h"], dict(environment)))
+
+
+def _said(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Return what a program printed, whatever its exit code; empty when it is not there or does not answer."""
     try:
-        said = subprocess.run(  # noqa: S603 - the broker asked for its version
-            [path, "-h"],
-            env={**os.environ, **dict(environment)},
+        return subprocess.run(  # noqa: S603 - a question to apt, or to the broker
+            argv,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -142,8 +136,7 @@ def _version(path: Path, environment: tuple[tuple[str, str], ...]) -> tuple[int,
             check=False,
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return ()
-    return version_said(said)
+        return ""
 
 
 def version_said(said: str) -> tuple[int, ...]:
