@@ -92,5 +92,19 @@ def cluster(access: CassandraAccess) -> Any:
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
         max_schema_agreement_wait=_DDL_SECONDS,
+        schema_metadata_enabled=False,  # else each connection reads all tables of all keyspaces, again when any changes
         monitor_reporting_enabled=False,
     )
+
+
+def connect(access: CassandraAccess) -> Any:
+    """Return a driver's session. Raises the driver's errors, `Misconfigured` as `cluster` does; nothing is left open then."""
+    connecting = cluster(access)
+    try:
+        session = connecting.connect()
+        if access.keyspace:  # how it is replicated: which nodes have a row
+            connecting.refresh_keyspace_metadata(access.keyspace, max_schema_agreement_wait=0)
+    except BaseException:
+        connecting.shutdown()
+        raise
+    return session

@@ -9,10 +9,10 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import ResultSet
 from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
 
-from bal.core.errors import StoreUnavailable
+from bal.core.errors import BalError, StoreUnavailable
+from bal.store.cassandra import driver
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.completions import Completions
-from bal.store.cassandra.driver import cluster
 from bal.store.cassandra.failures import failed, unreached
 
 Values: TypeAlias = Sequence[object]
@@ -246,11 +246,11 @@ class Session:
 
 
 def _connect(access: CassandraAccess) -> Any:
-    connecting = cluster(access)
     try:
-        return connecting.connect()
+        return driver.connect(access)
+    except BalError:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
-        connecting.shutdown()
         raise unreached(error) from None
 
 

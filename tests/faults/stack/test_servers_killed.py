@@ -49,7 +49,7 @@ FAULTS = (
     Fault("mosquitto", ("mosquitto",), "mosquitto", accepted=False, certified=False),
     Fault("cassandra", ("cassandra",), "cassandra", accepted=False, certified=False, seconds=2 * LEASE),
 )
-SOURCES = [f"killed-{fault.name}" for fault in FAULTS]
+SOURCES = ["servers-killed"]
 
 
 def killed(grid: Grid, fault: Fault) -> list[Process]:
@@ -66,32 +66,42 @@ async def goes_on(plant: Plant, sender: Sender, fault: Fault) -> None:
         await until(lambda: stream.count() >= readings, "what was sent since is on the topic")
 
 
+async def kill(plant: Plant, sender: Sender, fault: Fault) -> None:
+    """Kill what a fault names while the sender goes on, and bring it back."""
+    await sender.goes_on()
+    await asyncio.sleep(plant.chance.uniform(0, 1))
+    processes = await asyncio.to_thread(killed, plant.grid, fault)
+    for process in processes:
+        await asyncio.to_thread(process.kill)
+    away = time.monotonic()
+    await goes_on(plant, sender, fault)
+    await asyncio.sleep(max(0.0, fault.seconds + away - time.monotonic()))
+    assert {process.pid for process in processes} == {None}
+    await asyncio.to_thread(plant.grid.up, fault.server)
+    await sender.goes_on()
+
+
 @pytest.mark.hammer
-@pytest.mark.timeout(600 + 60 * part(ROUNDS))
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_killed_under_load(plant: Plant, fault: Fault) -> None:
-    await asyncio.to_thread(plant.grid.up)  # a fault whose test failed is none of this one's
+@pytest.mark.timeout(900 + 600 * part(ROUNDS))
+async def test_killed_under_load_one_after_the_other(plant: Plant) -> None:
+    rounds = counts(ROUNDS)
     await plant.run()
     assert plant.service is not None
     pid = plant.service.process.pid
-    sender = plant.by_mqtt(f"killed-{fault.name}")
+    sender = plant.by_mqtt(*SOURCES)
     try:
-        rounds = counts(ROUNDS)
         for _ in range(rounds):
-            await sender.goes_on()
-            await asyncio.sleep(plant.chance.uniform(0, 1))
-            processes = await asyncio.to_thread(killed, plant.grid, fault)
-            for process in processes:
-                await asyncio.to_thread(process.kill)
-            away = time.monotonic()
-            await goes_on(plant, sender, fault)
-            await asyncio.sleep(max(0.0, fault.seconds + away - time.monotonic()))
-            assert {process.pid for process in processes} == {None}
-            await asyncio.to_thread(plant.grid.up, fault.server)
-            await sender.goes_on()
+            for fault in FAULTS:
+                begun = time.monotonic()
+                try:
+                    await kill(plant, sender, fault)
+                except BaseException as error:
+                    error.add_note(f"the fault: {fault.name}")
+                    raise
+                figure(f"{fault.name} killed and back, {time.monotonic() - begun:.0f} s")
         readings = await plant.check(sender)
     finally:
         sender.end()
     assert plant.is_running()
     assert plant.service.process.pid == pid
-    figure(f"{rounds} times killed, {readings} readings")
+    figure(f"{rounds} times {len(FAULTS)} faults, {readings} readings")

@@ -26,6 +26,13 @@ async def test_rows_come_back_in_order_page_by_page(session: Session) -> None:
     assert await session.all(GET, ("none",)) == []
 
 
+async def test_it_knows_who_has_a_row_and_reads_no_tables_of_others(session: Session) -> None:
+    known = session._cluster.metadata
+    assert list(known.keyspaces) == [session.access.keyspace]
+    bound = (await session.prepare(ONE)).bind(("a", 1))
+    assert known.get_replicas(session.access.keyspace, bound.routing_key) == known.all_hosts()
+
+
 async def test_whoever_stops_reading_leaves_nothing_behind(session: Session) -> None:
     await session.write_many((PUT, ("a", number, "x")) for number in range(500))
     for _ in range(2 * session.access.in_flight):  # more often than there are permits
