@@ -13,7 +13,7 @@ from chaincode.merkle import verify_inclusion
 from chaincode.names import check_name
 from chaincode.numbers import MAX_LIST, decimal
 from chaincode.registry import require_owner, suspended_by
-from chaincode.state import anchor_key, head_key, read, read_log, read_source, record, write
+from chaincode.state import anchor_key, head_key, read, read_log, read_page, read_source, record, write
 from chaincode.stub import Stub
 
 #: What the ledger adds to the members of an anchor.
@@ -71,6 +71,11 @@ async def get_head(stub: Stub, log: str) -> dict[str, object]:
     """Return `{log, next, hash}`: where the log goes on, and on what."""
     check_name(log, "log")
     return (await _head(stub, log)).to_json()
+
+
+async def list_heads(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
+    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first)."""
+    return await read_page(stub, head_key, "log", after, limit)
 
 
 async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:

@@ -8,8 +8,7 @@ from chaincode.anchor import GENESIS, check_hash
 from chaincode.chain import Head
 from chaincode.errors import ContractError
 from chaincode.names import check_name
-from chaincode.numbers import MAX_LIST, decimal
-from chaincode.state import head_key, log_key, read, read_source, record, source_key, write
+from chaincode.state import head_key, log_key, read, read_page, read_source, source_key, write
 from chaincode.stub import Stub
 
 #: Organisations that may suspend any source. Part of the contract's text: changing it takes a new definition,
@@ -97,14 +96,12 @@ async def get_source(stub: Stub, source: str) -> dict[str, object]:
 
 async def list_logs(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
     """Return at most `limit` (1 to 256) registrations of logs, by name, those after `after` (empty: from the first)."""
-    if after:
-        check_name(after, "log")
-    count = decimal(limit)
-    if not 1 <= count <= MAX_LIST:
-        raise ContractError("size", f"a list has 1 to {MAX_LIST} logs")
-    # "-" is the first character that can continue a name, "0" follows "/" in ASCII.
-    start = log_key(f"{after}-") if after else log_key("")
-    return [record(value) async for _, value in stub.get_state_by_range(start, "log0", count)]
+    return await read_page(stub, log_key, "log", after, limit)
+
+
+async def list_sources(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
+    """Return at most `limit` (1 to 256) registrations of sources, as `list_logs` does those of logs."""
+    return await read_page(stub, source_key, "source", after, limit)
 
 
 def suspended_by(registration: dict[str, object]) -> dict[str, object]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, cast
 
 from chaincode import canonical
 from chaincode.errors import ContractError
+from chaincode.names import check_name
+from chaincode.numbers import MAX_LIST, decimal
 from chaincode.stub import Stub
 
 #: Beginning of every anchor's key.
@@ -67,3 +70,20 @@ async def read_source(stub: Stub, source: str) -> dict[str, object]:
             "unknown_source", f"source {source} is not registered: RegisterSource comes first"
         )
     return found
+
+
+async def read_page(
+    stub: Stub, key: Callable[[str], str], what: str, after: str, limit: str
+) -> list[dict[str, object]]:
+    """Return at most `limit` (1 to 256) records of one kind, by name, those after `after` (empty: from the first).
+
+    `key` makes the key of a name, `what` is the kind's word; raise ContractError (malformed, size) for other arguments.
+    """
+    if after:
+        check_name(after, what)
+    count = decimal(limit)
+    if not 1 <= count <= MAX_LIST:
+        raise ContractError("size", f"a list has 1 to {MAX_LIST} {what}s")
+    # "-" is the first character that can continue a name, "0" follows "/" in ASCII.
+    start, end = key(f"{after}-") if after else key(""), f"{key('')[:-1]}0"
+    return [record(value) async for _, value in stub.get_state_by_range(start, end, count)]

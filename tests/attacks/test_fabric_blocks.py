@@ -147,25 +147,22 @@ async def test_an_anchor_too_few_endorsed_is_found(network: Network, who: str) -
     assert await altered(network) == 7
 
 
-@pytest.mark.parametrize("function", ["ListAnchors", "GetHead", "GetSource", "ListLogs"])
+@pytest.mark.parametrize("function", ["ListAnchors", "ListHeads", "ListSources", "ListLogs"])
 async def test_an_answer_that_no_block_wrote_is_found(network: Network, function: str) -> None:
     peer, operator = network.peers[0], ledger(network)
-    args = {"ListAnchors": ["bal-1", "0", "256"], "ListLogs": ["", "256"], "GetHead": ["bal-1"]}
-    said = json.loads(await operator._channel.evaluate(function, args.get(function, ["dso-a"])))
-    one = said[0] if isinstance(said, list) else said
-    one.update(
-        {
-            "ListAnchors": {"root": "ab" * 32},
-            "ListLogs": {"organisation": "MarketMSP"},
-            "GetHead": {"next": 3},
-            "GetSource": {"suspended_by": {"RegulatorMSP": "made up"}},
-        }[function]
-    )
+    args = ["bal-1", "0", "256"] if function == "ListAnchors" else ["", "256"]
+    said = json.loads(await operator._channel.evaluate(function, args))
+    said[0] |= {
+        "ListAnchors": {"root": "ab" * 32},
+        "ListLogs": {"organisation": "MarketMSP"},
+        "ListHeads": {"next": 3},
+        "ListSources": {"suspended_by": {"RegulatorMSP": "made up"}},
+    }[function]
     peer.lies[function] = json.dumps(said).encode()
-    if function == "ListLogs":  # the page after it is empty
+    if function != "ListAnchors":  # the page after it is empty
 
         async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:
-            return b"[]" if name == "ListLogs" and call[0] else await plain(name, call, *rest, **more)
+            return b"[]" if name == function and call[0] else await plain(name, call, *rest, **more)
 
         plain = operator._channel.evaluate
         operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
@@ -181,6 +178,35 @@ async def test_a_log_and_an_anchor_that_are_in_no_block_are_found(network: Netwo
     record["seq"] = 4
     peer.state.write("anchor/bal-1/" + f"{4:020d}", canonical.encode(record), (6, 0))
     assert await altered(network) == 6
+
+
+async def test_a_source_that_no_block_registered_and_one_that_is_not_answered_are_found(
+    network: Network,
+) -> None:
+    peer = network.peers[0]
+    version = peer.state.get("source/dso-a")
+    assert version is not None
+    peer.state.write("source/made-up", version.value.replace(b"dso-a", b"made-up"), (6, 0))
+    assert await altered(network) == 6
+    peer.lies["ListSources"] = b"[]"
+    assert await altered(network) == 2
+
+
+async def test_what_stands_is_asked_for_in_lists(network: Network) -> None:
+    """A channel of many sources is verified with few questions."""
+    operator = ledger(network)
+    for number in range(40):
+        await operator.register_source(f"dso-{number}")
+    asked: list[str] = []
+    plain = operator._channel.evaluate
+
+    async def evaluate(name: str, *rest: Any, **more: Any) -> Any:
+        asked.append(name)
+        return await plain(name, *rest, **more)
+
+    operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
+    await operator.verify()
+    assert len(asked) <= 8
 
 
 async def test_an_anchor_taken_out_of_a_rewritten_chain_is_found(network: Network) -> None:

@@ -46,11 +46,6 @@ def read_logs(raw: bytes, after: str) -> list[tuple[str, str]]:
     return _read(raw, lambda found: _logs(_list(found), after))
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """Return a record of the contract, whichever."""
-    return _read(raw, _object)
-
-
 def read_objects(raw: bytes) -> list[dict[str, Any]]:
     """Return records of the contract, whichever."""
     return _read(raw, lambda found: [_object(each) for each in _list(found)])

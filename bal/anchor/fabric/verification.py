@@ -6,10 +6,10 @@ Memory: what is registered on the channel (logs, sources), and a few pages of an
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
-from bal.anchor.fabric.answers import read_object, read_objects, read_records
+from bal.anchor.fabric.answers import read_objects, read_records
 from bal.anchor.fabric.block import Block, Writes, altered, read_block
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.membership import Membership
@@ -44,6 +44,8 @@ class Verification:
         self._previous = b""
         self._members = Membership()
         self._pages: OrderedDict[str, dict[int, dict[str, Any]]] = OrderedDict()
+        self._listed_to: dict[str, int | None] = {}
+        """Up to where the peer's last page of a log's anchors reached, None where it was full."""
         self._written: dict[str, tuple[int, Any]] = {}
         """What the blocks wrote last under keys that are no anchor's, and in which block."""
         self._ends: dict[str, Head] = {}
@@ -138,6 +140,7 @@ class Verification:
         listed = await self._asked("ListAnchors", log, str(seq), str(MAX_LIST), read=read_records) or []
         page = {int(each["seq"]): each for each in listed}
         self._pages[log] = page
+        self._listed_to[log] = max(page, default=seq - 1) + 1 if len(listed) < MAX_LIST else None
         self._pages.move_to_end(log)
         if len(self._pages) > _LOGS:
             self._pages.popitem(last=False)
@@ -146,28 +149,36 @@ class Verification:
     async def _answers(self) -> dict[str, Any]:
         """Return what the peer answers of logs, heads and sources that the blocks read so far do not say."""
         written = {key: record for key, (_, record) in self._written.items()}
-        found: dict[str, Any] = dict.fromkeys(key for key in written if key.startswith(log_key("")))
-        after = ""
-        while page := await self._listed("ListLogs", after, str(MAX_LIST)):
-            for each in page:
-                log = str(each.get("log"))
-                if log <= after:
-                    raise altered(self._next - 1, "the peer lists logs over and over")
-                found[log_key(log)] = each
-                after = log
-        for log in [str(each["log"]) for key, each in found.items() if each and key.startswith(log_key(""))]:
-            head = await self._one("GetHead", log)
-            found[head_key(log)] = head
-            end = int(written.get(head_key(log), {"next": 0})["next"])
-            for each in await self._listed("ListAnchors", log, str(end), "1"):
-                found[anchor_key(log, end)] = each
-        for key, record in written.items():
-            if key.startswith(source_key("")):
-                found[key] = await self._one("GetSource", str(record["source"]))
+        found: dict[str, Any] = dict.fromkeys(written)
+        for function, member, key_of in (
+            ("ListLogs", "log", log_key),
+            ("ListHeads", "log", head_key),
+            ("ListSources", "source", source_key),
+        ):
+            async for each in self._all(function, member):
+                found[key_of(each[member])] = each
+        for log in [key.removeprefix(head_key("")) for key in found if key.startswith(head_key(""))]:
+            found |= await self._beyond(log)
         return {key: each for key, each in found.items() if written.get(key) != each}
 
-    async def _one(self, function: str, name: str) -> dict[str, Any] | None:
-        return await self._asked(function, name, read=read_object)
+    async def _beyond(self, log: str) -> dict[str, Any]:
+        """Return the anchor that the peer answers after the last one of a log that blocks have written, by key."""
+        head = self._written.get(head_key(log))
+        end = int(head[1]["next"]) if head is not None else 0
+        if self._listed_to.get(log) == end:  # what showed the last one showed none after it
+            return {}
+        return {anchor_key(log, end): each for each in await self._listed("ListAnchors", log, str(end), "1")}
+
+    async def _all(self, function: str, member: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield all records of a list that goes by the name in `member`."""
+        after = ""
+        while page := await self._listed(function, after, str(MAX_LIST)):
+            for each in page:
+                name = str(each.get(member))
+                if name <= after:
+                    raise altered(self._next - 1, f"the peer answers {function} over and over")
+                yield each
+                after = name
 
     async def _listed(self, function: str, *args: str) -> list[dict[str, Any]]:
         return await self._asked(function, *args, read=read_objects) or []

@@ -62,6 +62,7 @@ async def test_a_crash_between_two_steps(
     job = {"receipts": str(receipts), "sources": sources}
     died = crasher.run(plant.home.path, "send", point=point, when=when, nth=nth, **job)
     assert died == -9, "the point was reached"
+    await plant.end_lease()
     before = answered(receipts)
     assert crasher.run(plant.home.path, "send", **job) == 0, "the sender sends everything again"
     after = answered(receipts)

@@ -225,8 +225,8 @@ async def test_malformed_anchors_are_refused(text: str | bytes, code: str) -> No
         (("ListAnchors", "bal-1", "0", "0"), "size"),
         (("ListAnchors", "bal-1", "0", "257"), "size"),
         (("ListAnchors", "bal-1", "x", "1"), "malformed"),
-        (("ListLogs", "", "0"), "size"),
-        (("ListLogs", "B", "1"), "malformed"),
+        *(((name, "", "0"), "size") for name in ("ListLogs", "ListHeads", "ListSources")),
+        *(((name, "B", "1"), "malformed") for name in ("ListLogs", "ListHeads", "ListSources")),
         (("VerifyEntry", "bal-1", "0", "0", "x", "[]"), "malformed"),
         (("VerifyEntry", "bal-1", "0", "0", "00" * 32, "{}"), "malformed"),
         (("VerifyEntry", "bal-1", "0", "0", "00" * 32, '["00"]'), "malformed"),
@@ -285,9 +285,13 @@ async def test_logs_are_listed_by_name() -> None:
     for name in reversed(names):
         await world.run("RegisterLog", name)
         await world.run("RegisterSource", name)
-    assert [log["log"] for log in await world.run("ListLogs", "", "256")] == names
-    for place, name in enumerate(names):
-        assert [log["log"] for log in await world.run("ListLogs", name, "2")] == names[place + 1 : place + 3]
+    for function, member in (("ListLogs", "log"), ("ListHeads", "log"), ("ListSources", "source")):
+        assert [each[member] for each in await world.run(function, "", "256")] == names
+        for place, name in enumerate(names):
+            page = await world.run(function, name, "2")
+            assert [each[member] for each in page] == names[place + 1 : place + 3]
+    assert await world.run("ListHeads", "", "1") == [await world.run("GetHead", "a")]
+    assert await world.run("ListSources", "b", "1") == [await world.run("GetSource", "log")]
 
 
 def test_the_largest_submission_fits_its_limit() -> None:

@@ -13,6 +13,7 @@ import pytest
 from chaincode.anchor import Anchor
 from chaincode.chain import Head
 from chaincode.state import anchor_key
+from tests.counts import counts
 from tests.unit.chaincode.memory import RULES, argument, chain, registered
 
 REGULATOR = "RegulatorMSP"
@@ -56,11 +57,13 @@ async def transactions(number: int) -> None:
     print(seen.hexdigest(), len(world.state), world.state[anchor_key("bal-1", 3)].decode())
 
 
+@pytest.mark.hammer
 @pytest.mark.timeout(600)  # the full count: 15 s a process on an idle machine
 def test_two_processes_with_other_hash_seeds_write_the_same_bytes() -> None:
+    number = counts(10_000)
     begun = [
         subprocess.Popen(
-            [sys.executable, __file__, "10000"],
+            [sys.executable, __file__, str(number)],
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,

@@ -107,7 +107,7 @@ def calls(number: int) -> Iterator[Call]:
             ),
             ("dso-admin", ("SetRules", source, sha256(bytes([step % 5])).hexdigest())),
             ("dso-client", ("ListAnchors", log, "0", "40")),
-            ("dso-client", ("ListLogs", "", "256")),
+            ("dso-client", (("ListLogs", "ListHeads", "ListSources")[step % 3], "", "256")),
             ("dso-client", ("GetSource", source)),
             ("regulator-client", ("Anchor", argument(made))),
             ("dso-client", (f"\xe9{step}".encode(), b"\xff")),
