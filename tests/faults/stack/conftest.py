@@ -1,4 +1,4 @@
-"""One BAL on the real servers for all faults of a module."""
+"""One BAL on the real servers for all faults of a session."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,16 +8,20 @@ import pytest
 from tests.faults.stack.plant import Plant
 from tests.grid import Grid
 
+SOURCES = (
+    *("lease-held", "lease-lost"),
+    "servers-killed",
+    *("service-killed", "service-web", "kafka-away", "orderers-too"),
+)
+"""A test's own each, but for those of the crash points, which register them."""
 
-@pytest.fixture(scope="module")
-def plant(
-    grid: Grid, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Plant]:
-    """Return a BAL of the module's own name; its service is started by who needs it."""
-    name = request.module.__name__.rpartition(".test_")[2].replace("_", "-")
-    made = Plant(grid, tmp_path_factory.mktemp(name), name)
+
+@pytest.fixture(scope="session")
+def plant(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """Return a BAL; its service is started by who needs it."""
+    made = Plant(grid, tmp_path_factory.mktemp("plant"), "faults")
     try:
-        asyncio.run(made.register(*request.module.SOURCES))
+        asyncio.run(made.register(*SOURCES))
         yield made
     finally:
         made.close()

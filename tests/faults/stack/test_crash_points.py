@@ -19,7 +19,6 @@ from tests.faults.letters import LARGE, MIXED, SMALL, SMALL_COUNT, letters, name
 from tests.faults.stack.plant import READER, Plant
 from tests.faults.test_crash_points import Crasher, answered
 
-SOURCES: list[str] = []  # each crash has sources of its own
 STEPS = [  # each step of the write order once
     ("record", "after", 3),
     ("rows", "before", 2),

@@ -7,23 +7,22 @@ import signal
 import pytest
 
 from bal.home import Home
-from tests.checks.processes import Command
+from tests.checks.processes import Command, free_port
 from tests.counts import figure
 from tests.faults.stack.plant import WINDOW, Plant
 
-SOURCES = ["lease-held", "lease-lost"]
 pytestmark = pytest.mark.timeout(600)
 
 
-def beside(plant: Plant, name: str) -> Home:
-    """Return another home of the same BAL, with its settings and its keys: a worker on another machine."""
+def beside(plant: Plant, name: str) -> tuple[Home, str]:
+    """Return another home of the same BAL, with its settings and its keys, and its URL: a worker on another machine."""
     home = plant.folder / name
     home.mkdir()
-    port = plant.url.rpartition(":")[2]  # another machine's is free
-    settings = (plant.home.path / "bal.toml").read_text().replace(f"port = {port}", "port = 0")
+    (host, _, taken), free = plant.url.rpartition(":"), free_port()  # another machine's is free
+    settings = (plant.home.path / "bal.toml").read_text().replace(f"port = {taken}", f"port = {free}")
     (home / "bal.toml").write_text(settings)
     shutil.copytree(plant.home.keys, home / "keys")
-    return Home(home)
+    return Home(home), f"{host}:{free}"
 
 
 async def test_a_second_worker_on_a_held_lane_is_refused(plant: Plant) -> None:
@@ -31,7 +30,7 @@ async def test_a_second_worker_on_a_held_lane_is_refused(plant: Plant) -> None:
     sender = plant.by_mqtt("lease-held")
     try:
         await sender.goes_on()
-        second = beside(plant, "second")
+        second, _ = beside(plant, "second")
         log = plant.folder / "second.log"
         with Command(second.path, log, "run", "--json") as command:
             code, out = await asyncio.to_thread(command.wait)
@@ -55,7 +54,7 @@ async def test_a_worker_that_wakes_up_after_its_lease_writes_nothing_and_says_so
     try:
         await sender.goes_on()
         paused.process.send_signal(signal.SIGSTOP)
-        plant.home, plant.service = beside(plant, "successor"), None
+        (plant.home, plant.url), plant.service = beside(plant, "successor"), None
         await plant.run()
         await sender.goes_on(WINDOW + 2)
         said = log.stat().st_size

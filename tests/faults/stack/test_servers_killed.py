@@ -49,7 +49,6 @@ FAULTS = (
     Fault("mosquitto", ("mosquitto",), "mosquitto", accepted=False, certified=False),
     Fault("cassandra", ("cassandra",), "cassandra", accepted=False, certified=False, seconds=2 * LEASE),
 )
-SOURCES = ["servers-killed"]
 
 
 def killed(grid: Grid, fault: Fault) -> list[Process]:
@@ -88,7 +87,7 @@ async def test_killed_under_load_one_after_the_other(plant: Plant) -> None:
     await plant.run()
     assert plant.service is not None
     pid = plant.service.process.pid
-    sender = plant.by_mqtt(*SOURCES)
+    sender = plant.by_mqtt("servers-killed")
     try:
         for _ in range(rounds):
             for fault in FAULTS:

@@ -11,7 +11,6 @@ from tests.faults.stack.plant import WINDOW, Plant, until
 
 KILLS = 50
 ROUNDS = 20
-SOURCES = ["service-killed", "service-web", "kafka-away", "orderers-too"]
 
 
 @pytest.mark.hammer

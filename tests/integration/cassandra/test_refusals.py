@@ -104,7 +104,7 @@ async def test_the_superuser_that_cassandra_comes_with(real: Real, tmp_path: Pat
 
 
 async def test_a_writer_writes_its_own_keyspace_and_nothing_else(real: Real, bal: CassandraAccess) -> None:
-    other = admitted(real, "other-bal")
+    other = admitted(real, "playing-bal")
     async with connected(bal) as session:
         await session.write(TAKE, ("bal-1", "me"))
         for forbidden in (
@@ -127,7 +127,7 @@ async def test_reader_and_auditor_read_what_they_need_and_write_nothing(
     real: Real, bal: CassandraAccess
 ) -> None:
     auditing = admitted(real, "refusing-auditor", audits="refusing-bal")
-    other = admitted(real, "other-bal")
+    other = admitted(real, "playing-bal")
     own = ("receipts", "receipts_by_minute", "leases", "migration_lock", "parked", "erased_lookups")
     for access, tables in ((reader(real, bal), QUERIED), (auditing, AUDITED)):
         async with connected(access) as session:

@@ -20,7 +20,7 @@ KEY = "source, point, quantity, span, bucket, timestamp, component, reading_type
 
 @pytest.fixture
 async def world(real: Real) -> AsyncIterator[CassandraWorld]:
-    found = await CassandraWorld.open(real, "altered-bal")
+    found = await CassandraWorld.open(real, "storing-bal")
     await put(found.store, [reading(str(number), number, point=point(number)) for number in range(3)])
     yield found
     await found.close()

@@ -35,9 +35,9 @@ async def send(home: Home, cassandra: CassandraSettings) -> list[Receipt]:
 
 
 async def test_what_was_sent_is_stored_once_and_proves(real: Real, tmp_path: Path, monkeypatch: Any) -> None:
-    async with connected(admitted(real, "piping-bal")) as session:
+    async with connected(admitted(real, "storing-bal")) as session:
         await empty(session)
-    given = real.admit("cassandra", Guest("piping-bal", "dso"))["cassandra"]
+    given = real.admit("cassandra", Guest("storing-bal", "dso"))["cassandra"]
     cassandra = CassandraSettings(**given)
     home = Home(tmp_path / "home")
     first = await send(home, cassandra)

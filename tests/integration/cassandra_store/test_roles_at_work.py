@@ -27,7 +27,7 @@ ERASED = Address("bal-1", 0, 1)
 
 @pytest.fixture
 async def world(real: Real) -> AsyncIterator[CassandraWorld]:
-    found = await CassandraWorld.open(real, "altered-bal")
+    found = await CassandraWorld.open(real, "storing-bal")
     await found.store.record_source(Source(name="dso-a", lane="bal-1"))
     (first,) = await put(found.store, [reading(str(number), number) for number in range(3)])
     word = Erasure("dso-a", str(ERASED), first.leaves[1].hex(), "operator", "asked", START)
@@ -71,7 +71,7 @@ async def test_a_reader_asks_and_proves(real: Real, world: CassandraWorld) -> No
 
 
 async def test_an_auditor_audits_too(real: Real, world: CassandraWorld) -> None:
-    store = await opened(admitted(real, "altered-auditor", audits="altered-bal"))
+    store = await opened(admitted(real, "altered-auditor", audits="storing-bal"))
     try:
         await queried(store)
         await audited(store)

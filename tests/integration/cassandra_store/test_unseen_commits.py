@@ -59,7 +59,7 @@ class Unseen:
 
 @pytest.fixture
 async def world(real: Real) -> AsyncIterator[CassandraWorld]:
-    found = await CassandraWorld.open(real, "altered-bal")
+    found = await CassandraWorld.open(real, "storing-bal")
     yield found
     await found.close()
 

@@ -67,7 +67,7 @@ class Death:
 
 @pytest.fixture
 async def world(real: Real) -> AsyncIterator[CassandraWorld]:
-    found = await CassandraWorld.open(real, "dying-bal")
+    found = await CassandraWorld.open(real, "storing-bal")
     yield found
     await found.close()
 
