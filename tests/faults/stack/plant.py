@@ -110,7 +110,7 @@ class Plant:
         self.url = f"https://127.0.0.1:{free_port()}"
         path = self.home.path / "bal.toml"
         gateway = f"port = {self.url.rpartition(':')[2]}\ntoken_seconds = 86400\n"
-        lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 50\n"
+        lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 300\n"
         path.write_text(path.read_text().replace("port = 0\n", gateway) + lane)
         self.settings = load(self.home.path)
         self.service: Command | None = None
