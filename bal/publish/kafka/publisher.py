@@ -134,16 +134,17 @@ class KafkaPublisher:
         """Return how many partitions a topic has.
 
         One that was made a moment ago, or the right to it, may not be known to every broker yet: it is asked for again.
+        So it is where no broker answers: only one that tells of topics knows which is not there.
         """
         end = asyncio.get_running_loop().time() + self._grace_seconds
         while True:
             try:
                 return len(await producer.partitions_for(topic))
-            except (
-                self._errors.UnknownTopicOrPartitionError,
-                self._errors.TopicAuthorizationFailedError,
-                self._errors.InvalidTopicError,
-            ) as error:
+            except self._errors.UnknownTopicOrPartitionError as error:
+                late = asyncio.get_running_loop().time() >= end
+                if late and topic not in (await producer.client.fetch_all_metadata()).topics():
+                    raise _refused(error, topic, source) from error
+            except (self._errors.TopicAuthorizationFailedError, self._errors.InvalidTopicError) as error:
                 if asyncio.get_running_loop().time() >= end:
                     raise _refused(error, topic, source) from error
             await asyncio.sleep(_ASKING_SECONDS)

@@ -43,7 +43,7 @@ class Producer:
 
     def __init__(self, cluster: "Cluster", **settings: Any) -> None:
         self.cluster, self.settings = cluster, settings
-        self.client = SimpleNamespace(close=self._close)
+        self.client = SimpleNamespace(close=self._close, fetch_all_metadata=self._topics)
         self._sender = SimpleNamespace(sender_task=None)
         self.ended = False
         cluster.producers.append(self)
@@ -56,9 +56,14 @@ class Producer:
             raise errors.KafkaConnectionError
 
     async def partitions_for(self, topic: str) -> set[int]:
-        if topic in self.cluster.missing:
+        if topic in self.cluster.missing or self.cluster.away:  # aiokafka says the same of both
             raise errors.UnknownTopicOrPartitionError
         return {0, 1, 2}
+
+    async def _topics(self) -> Any:
+        if self.cluster.away:
+            raise errors.KafkaError("Unable to get cluster metadata over all known brokers")
+        return SimpleNamespace(topics=lambda: ALL - self.cluster.missing)
 
     def create_batch(self) -> Batch:
         return Batch(self.cluster.room)
@@ -75,6 +80,7 @@ class Producer:
         return answer
 
 
+ALL = {f"bal.certified.{source}" for source in BOTH}
 SILENCE = Exception("no answer")
 
 
@@ -198,6 +204,19 @@ async def test_before_anything_is_sent_every_topic_is_asked_for() -> None:
     with pytest.raises(PublishRefused, match="is not there") as refused:
         await out.publish(readings_of(0), BOTH)
     assert (refused.value.source, cluster.taken) == ("dso-b", {})
+    await out.close()
+
+
+async def test_while_kafka_is_away_no_topic_is_missing() -> None:
+    """A source that publishes for the first time just then would be parked."""
+    cluster = Cluster()
+    out = publisher(cluster)
+    await out.publish(readings_of(0), BOTH - {"dso-b"})
+    cluster.away = True
+    with pytest.raises(Unavailable):
+        await out.publish(readings_of(0), BOTH)
+    cluster.away = False
+    await out.publish(readings_of(0), BOTH)
     await out.close()
 
 
