@@ -21,7 +21,7 @@ from bal.publish.kafka.topics import (
 )
 
 _log = structlog.get_logger()
-_EFFECT_SECONDS: Final = 10.0
+_EFFECT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
 
 

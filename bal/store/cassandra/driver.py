@@ -19,7 +19,7 @@ from bal.store.cassandra.access import CassandraAccess
 _log = logging.getLogger(__name__)  # the standard library's: verbs that set up no logging stay silent
 _RECONNECT_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 10
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 15.0
 _DDL_SECONDS = 20
 
 
