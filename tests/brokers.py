@@ -16,6 +16,7 @@ from bal.core.topics import ALL_RIGHTS, Rights, TopicMapping
 from bal.ingest import Accounts, BrokerSettings, EmbeddedBroker, EmbeddedInbox, Intake
 from bal.ingest.broker import MessageIntake
 from bal.pki import Authority, RevocationList
+from tests.patience import PATIENCE
 
 PASSWORD = "correct horse battery"
 SOURCES = [
@@ -39,7 +40,7 @@ def _account() -> str:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until `condition` holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is asked has no event
             await asyncio.sleep(0.01)
 
@@ -65,7 +66,7 @@ class Arrivals:
 
     async def until(self, body: bytes) -> None:
         """Wait until a message with this body is there."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not any(taken[2] == body for taken in self.taken):
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -135,7 +136,7 @@ class Field:
             password=user[1] if user else None,
             will=will,
             keepalive=keepalive,
-            timeout=20,
+            timeout=PATIENCE,
         )
 
 

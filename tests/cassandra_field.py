@@ -12,6 +12,7 @@ from bal.stack.cassandra_guests import administrator
 from bal.stack.server import Guest
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.session import Session
+from tests.patience import PATIENCE
 from tests.real import Real
 
 _PATHS = ("password_file", "ca", "certificate", "key")
@@ -28,7 +29,7 @@ def admitted(real: Real, name: str, *, audits: str = "") -> CassandraAccess:
         settings: dict[str, Any] = real.admit("cassandra", Guest(name, "dso", audits))["cassandra"]
         values = {each.name: settings[each.name] for each in fields(CassandraAccess) if each.name in settings}
         values |= {each: Path(values[each]) for each in _PATHS} | {"hosts": tuple(values["hosts"])}
-        _admitted[key] = CassandraAccess(**values)
+        _admitted[key] = CassandraAccess(**values, request_seconds=PATIENCE)
     return _admitted[key]
 
 
@@ -40,7 +41,7 @@ def reader(real: Real, bal: CassandraAccess) -> CassandraAccess:
 
 def admin(real: Real) -> CassandraAccess:
     """Return the access of the administrator, on no keyspace."""
-    return administrator(real.layout, real.ports("cassandra"))
+    return replace(administrator(real.layout, real.ports("cassandra")), request_seconds=PATIENCE)
 
 
 @asynccontextmanager

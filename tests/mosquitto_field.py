@@ -15,6 +15,7 @@ from bal.pki import Authority
 from bal.stack.authority import issued
 from bal.stack.server import Guest
 from tests.brokers import PASSWORD, SOURCES
+from tests.patience import PATIENCE
 from tests.real import Real
 
 
@@ -69,7 +70,7 @@ class MosquittoField:
         user: tuple[str, str] | None = None,
         port: int | None = None,
         version: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V311,
-        seconds: float = 20,
+        seconds: float = PATIENCE,
     ) -> aiomqtt.Client:
         return aiomqtt.Client(
             "127.0.0.1",

@@ -9,6 +9,7 @@ import aiomqtt
 import pytest
 
 from tests.brokers import Arrivals, Field
+from tests.patience import PATIENCE
 
 BAD, GOOD = b"from an attacker", b"<MeterReadings/>"
 TOPIC = "bal/dso-a/cim"
@@ -54,7 +55,7 @@ class Raw:
         await self.writer.drain()
 
     async def closed(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             try:
                 while await self.reader.read(1 << 16):
                     pass

@@ -23,6 +23,7 @@ from bal.stack.servers import SERVERS
 from bal.stack.servers import server as server_of
 from bal.stack.stack import Stack
 from make.stack import in_ci
+from tests.patience import PATIENCE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS: Final = 600
@@ -101,7 +102,7 @@ class Real:
                 Stack(self.layout, [server_of(name) for name in self._stacks]).down(lambda _line: None)
         finally:
             if self._reaper is not None:
-                self._reaper.communicate(timeout=60)
+                self._reaper.communicate(timeout=PATIENCE)
 
     def _start(self, names: Collection[str]) -> None:
         """Start those of several servers that do not answer, at a time; `real(name)` tells of one that failed."""

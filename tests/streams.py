@@ -11,6 +11,7 @@ from bal.core.address import Address
 from bal.publish.kafka import KafkaAccess
 from bal.publish.kafka.access import librdkafka
 from bal.stack.server import Guest
+from tests.patience import PATIENCE
 from tests.real import Real
 
 
@@ -83,9 +84,11 @@ def _consumer(settings: dict[str, Any]) -> Any:
 def _ends(settings: dict[str, Any], name: str) -> list[int]:
     consumer = _consumer(settings)
     try:
-        count = len(consumer.list_topics(name, timeout=20).topics[name].partitions)
+        topic = consumer.list_topics(name, timeout=PATIENCE).topics[name]
+        assert topic.error is None, topic.error
+        count = len(topic.partitions)
         places = [TopicPartition(name, each) for each in range(count)]
-        return [consumer.get_watermark_offsets(each, timeout=20)[1] for each in places]
+        return [consumer.get_watermark_offsets(each, timeout=PATIENCE)[1] for each in places]
     finally:
         consumer.close()
 
@@ -93,7 +96,7 @@ def _ends(settings: dict[str, Any], name: str) -> list[int]:
 def _part(settings: dict[str, Any], place: TopicPartition, start: int) -> list[Found]:
     consumer = _consumer(settings)
     try:
-        _, end = consumer.get_watermark_offsets(place, timeout=20)
+        _, end = consumer.get_watermark_offsets(place, timeout=PATIENCE)
         found: list[Found] = []
         consumer.assign([TopicPartition(place.topic, place.partition, start)])
         while len(found) < end - start:

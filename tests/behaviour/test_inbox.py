@@ -20,6 +20,7 @@ from bal.ingest import MqttInbox, MqttSettings
 from bal.ports import Delivery, Inbox
 from tests.brokers import PASSWORD, SOURCES, Field, eventually, running
 from tests.mosquitto_field import MosquittoField, done
+from tests.patience import PATIENCE
 from tests.real import Real
 
 
@@ -52,7 +53,7 @@ def receipt(message: Message, **changes: object) -> Receipt:
 
 
 async def take(deliveries: AsyncIterator[Delivery], count: int) -> list[Delivery]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return [await anext(deliveries) for _ in range(count)]
 
 
@@ -78,9 +79,7 @@ async def _at_mosquitto(field: MosquittoField) -> AsyncIterator[Door]:
     await field.forget()
 
 
-@pytest.fixture(
-    params=["embedded", "mqtt", pytest.param("mosquitto", marks=[pytest.mark.real, pytest.mark.timeout(300)])]
-)
+@pytest.fixture(params=["embedded", "mqtt", pytest.param("mosquitto", marks=pytest.mark.real)])
 async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
     if request.param == "mosquitto":
         async for each in _at_mosquitto(request.getfixturevalue("mosquitto")):
@@ -221,7 +220,7 @@ async def test_a_broken_connection_heals_and_old_deliveries_settle_nothing_new(d
 
 
 async def _until(deliveries: AsyncIterator[Delivery], body: bytes) -> AsyncIterator[Delivery]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for delivery in deliveries:
             yield delivery
             if delivery.message.body == body:
@@ -290,7 +289,7 @@ async def test_new_sources_are_heard_without_a_restart(tmp_path: Path) -> None:
             await inbox.refresh()
             async with field.client(None, user=("dso-b", PASSWORD)) as client:
                 await client.publish("bal/dso-b/cim", b"new", qos=1)
-            delivery = await asyncio.wait_for(waiting, 20)
+            delivery = await asyncio.wait_for(waiting, PATIENCE)
             sources = SOURCES[:1]
             await inbox.refresh()
             assert not field.broker.subscriptions.of("bal/dso-b/cim")

@@ -19,6 +19,7 @@ from bal.publish.kafka import KafkaPublisher, KafkaTopics, certified_topic
 from tests.brokers import running
 from tests.certified import certified, erasure, readings_of
 from tests.mosquitto_field import MosquittoField, done
+from tests.patience import PATIENCE
 from tests.real import Real
 from tests.streams import Topics, access
 
@@ -146,7 +147,7 @@ async def mosquitto(
         async def seen() -> list[tuple[str, str]]:
             async with field.client("out-end") as last:
                 await last.publish("bal-tests/end", b"", qos=1)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 async for message in reader.messages:
                     if str(message.topic) == "bal-tests/end":
                         return kept.found()
@@ -272,7 +273,7 @@ async def test_topics_reach_subscribers_of_the_embedded_broker(tmp_path: Path) -
             for send in (send_each(field.broker.send), through):
                 await CertifiedTopics(send).publish(batch, BOTH)
                 await FlatTopics(send).publish(batch, BOTH)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE):
                     arrays = [await anext(client.messages) for _ in range(4)]
                     flat = [await anext(client.messages) for _ in range(600)]
                 certificates = [text for message in arrays for text in json.loads(message.payload)]

@@ -4,25 +4,23 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self
 
+from bal.stack.ports import candidates, is_free
+from tests.patience import PATIENCE
+
 BAL = (sys.executable, "-m", "bal")
-_PATIENCE = 180.0
-"""Longest time for something that must happen on a loaded machine, seconds."""
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on, none of those that connections are given while a server is away."""
+    return next(port for port in candidates(Path(token_hex(8))) if is_free(port))
 
 
 def bal(
@@ -74,12 +72,12 @@ class Command:
 
     def wait(self) -> tuple[int, bytes]:
         """Wait for its end; return exit code and output."""
-        out, _ = self.process.communicate(timeout=4 * _PATIENCE)
+        out, _ = self.process.communicate(timeout=4 * PATIENCE)
         self._log.close()
         return self.process.returncode, out
 
     def _end(self) -> int:
-        self.process.wait(_PATIENCE)
+        self.process.wait(PATIENCE)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
@@ -112,7 +110,7 @@ def of_home(home: Path) -> list[int]:
 
 async def all_ended(home: Path) -> None:
     """Wait until no process of a home is left."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while left := of_home(home):
         names = [
             Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")

@@ -13,9 +13,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from tests.e2e.command import SECONDS, Shell, arguments, environment
-
-PATIENCE = 90.0
-"""Longest time for something that must happen on a loaded machine, seconds."""
+from tests.patience import PATIENCE
 
 
 class Service(Shell):
@@ -95,6 +93,7 @@ class Field:
 
     def connect(self) -> bool:
         """Connect; return whether the broker let it in."""
+        self._client.connect_timeout = PATIENCE
         self._client.connect(*self._service.broker, keepalive=30)
         self._client.loop_start()
         kind, answer = self._answers.get(timeout=PATIENCE)

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.processes import free_port
+from tests.patience import PATIENCE
 from tests.unit.docs.pages import ROOT, Block, blocks, page
 
 PAGES = ["README.md", "docs/guide.md", "docs/verify.md"]
@@ -48,12 +49,6 @@ def script(name: str) -> str:
     return "".join([PRELUDE, *parts, "mark done\n"])
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def environment(folder: Path) -> dict[str, str]:
     """Give what a reader has after `make demo`: `bal` and this Python on the path, ports that are free."""
     programs = folder / "bin"
@@ -69,8 +64,8 @@ def environment(folder: Path) -> dict[str, str]:
         **kept,
         "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), kept["PATH"]]),
         "PYTHONPATH": str(ROOT),
-        "BAL_MQTT__PORT": free_port(),
-        "BAL_GATEWAY__PORT": free_port(),
+        "BAL_MQTT__PORT": str(free_port()),
+        "BAL_GATEWAY__PORT": str(free_port()),
     }
 
 
@@ -174,7 +169,8 @@ def said_by(name: str) -> list[str]:
 
 def still_there(group: int) -> bool:
     """Tell whether a process group has members; those about to end get a moment."""
-    for _ in range(100):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:

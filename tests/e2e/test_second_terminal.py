@@ -14,7 +14,8 @@ import pytest
 
 from tests.e2e import documents
 from tests.e2e.command import SECONDS, Shell, arguments, bal, environment
-from tests.e2e.service import PATIENCE, Service
+from tests.e2e.service import Service
+from tests.patience import PATIENCE
 
 DSO = ("dso", "--meters", "100", "--interval-seconds", "0.2", "--documents", "100000", "--window", "8")
 PMU = ("pmu", "--devices", "2", "--rate", "10", "--seconds", "3600")
@@ -53,6 +54,7 @@ class Loaded(Service):
         while any(len(self.receipts_of(name)) < number for name, number in wanted.items()):
             assert self.process.poll() is None, self.log.read_text()
             assert all(sender.poll() is None for sender in self.senders.values())
+            time.sleep(0.05)
 
     def __exit__(self, *facts: object) -> None:
         for sender in self.senders.values():

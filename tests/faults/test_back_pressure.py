@@ -16,6 +16,7 @@ from bal.lane.room import CERTIFICATE_BYTES
 from bal.publish.jsonl import JsonLines
 from tests.attacks.test_erasure import document, message, opened
 from tests.checks.books import check_audit, check_certificates, check_published, rows
+from tests.patience import PATIENCE
 
 LEAVES = 8
 BATCHES = 5
@@ -50,7 +51,7 @@ async def _fill(one: Any) -> tuple[list["asyncio.Task[Receipt]"], int]:
     for number in range(MESSAGES):
         numbers = range(number * LEAVES, (number + 1) * LEAVES)
         task = asyncio.create_task(one.service.submit(message(document(numbers))))
-        await asyncio.wait([task], timeout=0.5)
+        await asyncio.wait([task], timeout=PATIENCE)
         if task.done() and isinstance(task.exception(), Overloaded):
             return taken, number
         taken.append(task)

@@ -21,6 +21,7 @@ from tests.checks.share import share
 from tests.counts import counts
 from tests.faults.letters import LARGE, SMALL, SMALL_COUNT
 from tests.faults.test_crash_points import Crasher, answered, crasher, empty, home
+from tests.patience import PATIENCE
 
 __all__ = ["crasher", "empty", "home"]
 KILOBYTE = 1024
@@ -32,7 +33,7 @@ def limited(home: Path, limit: int, *arguments: str) -> "subprocess.CompletedPro
         [*BAL, *arguments, "--home", str(home)],
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=PATIENCE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
 

@@ -21,6 +21,7 @@ from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, bal, free_port
 from tests.checks.traces import in_bytes, in_folder
 from tests.counts import counts, figure, part
+from tests.patience import PATIENCE
 
 KILLS = 50
 ENDLESS = 100_000
@@ -39,7 +40,7 @@ async def _prepare(home: Home) -> str:
 async def _token(home: Home, secret: str, url: str) -> str:
     """Return a token by the client credentials grant."""
     tls = ssl.create_default_context(cafile=authority(home).certificate_path)
-    async with httpx.AsyncClient(verify=tls) as client:
+    async with httpx.AsyncClient(verify=tls, timeout=PATIENCE) as client:
         answer = await client.post(
             f"{url}/oauth/token", data={"grant_type": "client_credentials"}, auth=("web-server", secret)
         )
@@ -78,7 +79,7 @@ class Senders:
             self._folder,
             self._folder / f"{source}.log",
             "simulate", kind, "--source", source, "--ca", str(self._ca.certificate_path), "--retry-seconds", "2",
-            "--drain-seconds", "120", "--json", "--outbox", str(outbox), "--receipts", str(record), *options,
+            "--drain-seconds", str(PATIENCE), "--json", "--outbox", str(outbox), "--receipts", str(record), *options,
         )  # fmt: skip
 
     def record(self, source: str) -> Path:
@@ -92,7 +93,7 @@ class Senders:
 
     async def under_load(self, before: dict[str, int]) -> None:
         """Wait until every sender has got receipts since `before`: all are at work."""
-        async with asyncio.timeout(180):
+        async with asyncio.timeout(PATIENCE):
             while any(after <= before[source] for source, after in self.receipts().items()):
                 assert all(command.process.poll() is None for command in self.commands.values())
                 await asyncio.sleep(0.02)
@@ -125,7 +126,7 @@ def service(home: Home, folder: Path, mqtt: int, gateway: int) -> Command:
 
 
 @pytest.mark.hammer
-@pytest.mark.timeout(300 + 20 * part(KILLS))
+@pytest.mark.timeout(600 + 20 * part(KILLS))
 async def test_kill_9_of_the_service_under_load(tmp_path: Path) -> None:
     home, chance, kills = Home(tmp_path / "home"), random.Random(50), counts(KILLS)
     secret = await _prepare(home)

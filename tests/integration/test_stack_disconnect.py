@@ -30,12 +30,13 @@ from tests.brokers import PASSWORD
 from tests.checks.processes import bal
 from tests.grid import Grid
 from tests.integration.mosquitto.knocking import LET_IN, NOT_AUTHORISED, REVOKED, knock
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 async def refused(
-    work: Callable[[], Awaitable[object]], error: type[Exception], why: str = "", seconds: float = 10.0
+    work: Callable[[], Awaitable[object]], error: type[Exception], why: str = "", seconds: float = PATIENCE
 ) -> None:
     """Return once it is refused for that reason, and for no other: a server asks for rights again after a second at most."""
     async with asyncio.timeout(seconds):
@@ -69,12 +70,13 @@ class Standing:
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
         self._client.tls_set(str(settings.ca), str(settings.certificate), str(settings.key))
         self._client.on_publish = self._published
+        self._client.connect_timeout = PATIENCE
         self._client.connect(settings.host, settings.port)
         self._client.loop_start()
 
     async def may_publish(self, topic: str) -> bool:
         self._client.publish(topic, b"", qos=1)
-        return await asyncio.to_thread(self._answers.get, timeout=30)
+        return await asyncio.to_thread(self._answers.get, timeout=PATIENCE)
 
     def close(self) -> None:
         self._client.disconnect()

@@ -21,6 +21,7 @@ from bal.stack.process import Process
 from bal.stack.servers import SERVERS, server
 from tests.checks import processes
 from tests.e2e import documents
+from tests.patience import PATIENCE
 from tests.real import Real, watch
 from tests.streams import Stream
 
@@ -81,7 +82,7 @@ class Whole:
 
     def close(self) -> None:
         """Stop all of it."""
-        self._reaper.communicate(timeout=120)
+        self._reaper.communicate(timeout=PATIENCE)
         assert left.named(self.layout) == []
 
 

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.timeout(600)
 
 
 async def test_a_round_counts_what_was_certified_and_what_it_took(
-    grid: Grid, tmp_path: Path, mark: str
+    grid: Grid, tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Batches are full however slowly a document is read: none is cut by the window.
+    monkeypatch.setenv("BAL_LANE__BATCH_WINDOW_MS", "10000")
     stack = BenchStack(grid.layout, tmp_path, "", lambda _line: None)
     operator = stack.operator(f"bench-{mark}")
     measured = Round(stack, workers=1, seconds=300)

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e import documents
 from tests.e2e.stack.world import Dso, console_consumer
 from tests.grid import Grid
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -31,15 +32,15 @@ def test_a_bad_document_by_mqtt_is_told_to_the_operator_on_kafka(grid: Grid, nor
         each for each in north.service.done("rejections", "--json").values() if each["digest"] == digest
     ]
     assert report == {"version": 1, **kept, "number": 1}
-    with console(grid, north.folder, added["kafka"][0], 20) as process:  # a subscriber of certified readings
-        out, complaints = process.communicate(timeout=120)
+    with console(grid, north.folder, added["kafka"][0]) as process:  # a subscriber of certified readings
+        out, complaints = process.communicate(timeout=2 * PATIENCE)
     assert out == ""
     assert "TopicAuthorizationException" in complaints
 
 
-def console(grid: Grid, folder: Path, topic: str, silence: int = 120) -> "subprocess.Popen[str]":
+def console(grid: Grid, folder: Path, topic: str) -> "subprocess.Popen[str]":
     """Start Kafka's own consumer where a subscriber's files are."""
-    command = console_consumer(grid, topic, silence)
+    command = console_consumer(grid, topic)
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -18,8 +18,9 @@ from bal.core.errors import LedgerRefused, StoreFailed
 from chaincode.anchor import GENESIS, Anchor
 from tests.cassandra_field import connected
 from tests.e2e import documents
-from tests.e2e.stack.world import PATIENCE, Dso, Listener, access, console_consumer, publish
+from tests.e2e.stack.world import Dso, Listener, access, console_consumer, publish
 from tests.grid import Grid
+from tests.patience import PATIENCE
 from tests.streams import Topics
 
 pytestmark = pytest.mark.timeout(600)
@@ -154,7 +155,7 @@ async def test_the_others_kafka_topic(grid: Grid, pair: Pair) -> None:
         cwd=pair.other.folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.stdout == ""

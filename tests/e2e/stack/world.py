@@ -14,9 +14,7 @@ from bal.store.cassandra.access import CassandraAccess
 from tests.e2e.command import Shell, environment
 from tests.e2e.service import Service
 from tests.grid import Grid
-
-PATIENCE = 120
-"""Longest time for something that must happen on a loaded machine, seconds."""
+from tests.patience import PATIENCE
 
 
 class RealService(Service):
@@ -103,14 +101,14 @@ class Dso:
         return self.folder / f"{self.subscriber}.crt", self.folder / f"{self.subscriber}.key"
 
 
-def console_consumer(grid: Grid, topic: str, silence: int = PATIENCE) -> list[str]:
+def console_consumer(grid: Grid, topic: str, silence: float = PATIENCE) -> list[str]:
     """Return the command line of Kafka's own consumer; it ends when nothing comes for so many seconds."""
     facts = grid.real.facts("kafka")
     return [
         *facts["tools"],
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", facts["servers"][0], "--command-config", "kafka.properties"),
-        *("--topic", topic, "--from-beginning", "--timeout-ms", str(silence * 1000)),
+        *("--topic", topic, "--from-beginning", "--timeout-ms", str(int(silence * 1000))),
     ]
 
 
@@ -130,9 +128,9 @@ class Listener:
         done = _mosquitto(grid, "mosquitto_sub", files, [*self._session, "-E"])
         assert done.returncode == 0, done.stderr
 
-    def received(self, count: int, seconds: int = PATIENCE) -> list[tuple[str, bytes]]:
+    def received(self, count: int, seconds: float = PATIENCE) -> list[tuple[str, bytes]]:
         """Return topics and payloads of the next messages: so many, fewer when no more come for so many seconds."""
-        words = [*self._session, "-C", str(count), "-W", str(seconds), "-F", "%t %x"]
+        words = [*self._session, "-C", str(count), "-W", str(int(seconds)), "-F", "%t %x"]
         done = _mosquitto(self._grid, "mosquitto_sub", self._files, words)
         lines = [line.split(" ") for line in done.stdout.decode().splitlines()]
         return [(topic, bytes.fromhex(payload)) for topic, payload in lines]
@@ -153,7 +151,7 @@ def _mosquitto(
         input=stdin,
         env={**environment(), **facts["environment"]},
         capture_output=True,
-        timeout=PATIENCE + 30,
+        timeout=2 * PATIENCE,
         check=False,
     )
 
@@ -205,7 +203,7 @@ def peer_query(grid: Grid, shell: Shell, folder: Path, *arguments: str) -> Any:
         ],
         env={**environment(), **variables},
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -9,8 +9,8 @@ import httpx
 from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import ORGANISATIONS, Organisation
 from bal.stack.facts import Facts
-from tests.faults.stack.plant import PATIENCE
 from tests.grid import Grid
+from tests.patience import PATIENCE
 
 _LEADS = 'consensus_etcdraft_is_leader{channel="certification"} 1'
 _WAITS = re.compile(
@@ -49,4 +49,4 @@ def _metrics(grid: Grid, organisation: Organisation, server: str) -> str:
     trusted = ssl.create_default_context(cafile=str(tls / "ca.crt"))
     trusted.load_cert_chain(tls / "server.crt", tls / "server.key")
     where = network.address(organisation, f"{server}-operations")
-    return httpx.get(f"https://{where}/metrics", verify=trusted).raise_for_status().text
+    return httpx.get(f"https://{where}/metrics", verify=trusted, timeout=PATIENCE).raise_for_status().text

@@ -27,10 +27,9 @@ from tests.checks.homes import register
 from tests.checks.processes import Command, all_ended, free_port
 from tests.checks.stream_books import check_source
 from tests.grid import Grid
+from tests.patience import PATIENCE
 from tests.streams import Stream
 
-PATIENCE = 180.0
-"""Longest time for something that must happen on a loaded machine, seconds."""
 LEASE = 5.0
 ENDLESS = 100_000
 """More documents than are sent before the last fault."""
@@ -132,7 +131,9 @@ class Plant:
         """Return a sender of a source to the gateway of the running service."""
         ca, file = authority(self.home).certificate_path, self.folder / f"{source}.token"
         secret = Clients(self.home.clients, SystemClock()).add(source, [INGEST], [source])
-        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=ca)) as client:
+        async with httpx.AsyncClient(
+            verify=ssl.create_default_context(cafile=ca), timeout=PATIENCE
+        ) as client:
             answer = await client.post(
                 f"{self.url}/oauth/token", data={"grant_type": "client_credentials"}, auth=(source, secret)
             )

@@ -21,5 +21,5 @@ async def session(real: Real) -> AsyncIterator[Session]:
     async with connected(replace(admin(real), keyspace=writer.keyspace)) as administrator:
         await administrator.define(TABLE)
         await administrator.define("TRUNCATE notes")
-    async with connected(replace(writer, request_seconds=20.0)) as playing:
+    async with connected(writer) as playing:
         yield playing

@@ -15,10 +15,9 @@ from bal.stack.server import Guest
 from bal.store.cassandra.access import CassandraAccess
 from bal.store.cassandra.roles import AUDITED, QUERIED
 from tests.cassandra_field import admin, admitted, connected, reader
+from tests.patience import PATIENCE
 from tests.real import Real
 
-LOOKED_UP_SECONDS = 45
-"""A server looks the revocation list up at most every 30 seconds."""
 TAKE = "INSERT INTO leases (lane, holder) VALUES (?, ?)"
 SEE = "SELECT holder FROM leases WHERE lane = ?"
 
@@ -72,7 +71,7 @@ async def test_a_revoked_certificate_from_the_next_look_at_the_list_on(
         pass
     with authority(real.layout) as ca:
         ca.revoke("to-be-revoked")
-    async with asyncio.timeout(LOOKED_UP_SECONDS):
+    async with asyncio.timeout(PATIENCE):  # the list is looked up every 30 seconds at most
         with pytest.raises(Misconfigured, match="certificate"):
             while True:
                 # The first of a session's connections may have come in just before the list was looked up.

@@ -7,6 +7,7 @@ import pytest
 
 from bal.core.errors import StoreFailed, StoreUnavailable
 from bal.store.cassandra.session import Session
+from tests.patience import PATIENCE
 from tests.real import Real
 
 PUT = "INSERT INTO notes (page, line, text) VALUES (?, ?, ?)"
@@ -14,7 +15,6 @@ AT = "INSERT INTO notes (page, line, text) VALUES (?, ?, ?) USING TIMESTAMP ?"
 NEW = "INSERT INTO notes (page, line, text) VALUES (?, ?, ?) IF NOT EXISTS"
 GET = "SELECT line, text FROM notes WHERE page = ?"
 ONE = "SELECT text FROM notes WHERE page = ? AND line = ?"
-BACK_SECONDS = 60
 
 
 async def test_rows_come_back_in_order_page_by_page(session: Session) -> None:
@@ -125,7 +125,7 @@ async def test_a_killed_server_is_told_at_once_loses_nothing_it_acknowledged_and
     with pytest.raises(StoreUnavailable):
         await session.one(GET, ("kept",))
     await asyncio.to_thread(real, "cassandra")
-    async with asyncio.timeout(BACK_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(StoreUnavailable):
                 kept = {line for line, _ in await session.all(GET, ("kept",))}

@@ -17,10 +17,9 @@ from bal.core.source import Grant, Source
 from bal.publish.kafka import KafkaAccess, KafkaPublisher
 from bal.stack.authority import authority
 from tests.certified import certified, reading
+from tests.patience import PATIENCE
 from tests.real import Real
 from tests.streams import access
-
-PATIENCE = 40
 
 
 def source(name: str, *, readers: Sequence[str] = (), grants: Sequence[Grant] = ()) -> Source:
@@ -54,7 +53,11 @@ async def publishing(
 
 @dataclass(frozen=True)
 class Subscriber:
-    """Somebody with a certificate, or without."""
+    """Somebody with a certificate, or without.
+
+    `UnknownTopicOrPartitionError` in reading says that the broker told it of no such topic in time, for whatever reason:
+    also when its first connection was taken and its second no longer.
+    """
 
     name: str
     servers: tuple[str, ...]
@@ -82,7 +85,7 @@ class Subscriber:
             ssl_context=self.tls(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            request_timeout_ms=10_000,
+            request_timeout_ms=20_000,
         )
         try:
             async with asyncio.timeout(PATIENCE):

@@ -13,6 +13,7 @@ from bal.stack.server import Guest
 from bal.stack.toml import written
 from tests.e2e import documents
 from tests.e2e.command import Shell
+from tests.patience import PATIENCE
 from tests.real import Real
 
 
@@ -33,10 +34,10 @@ async def consumed(real: Real, folder: Path, topic: str, count: int) -> tuple[li
         *map(str, tool(real.layout)),
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", real.facts("kafka")["servers"][0], "--command-config", "kafka.properties"),
-        *("--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "20000"),
+        *("--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "120000"),
     ]
     done = await asyncio.to_thread(
-        subprocess.run, command, cwd=folder, capture_output=True, text=True, timeout=90, check=False
+        subprocess.run, command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 

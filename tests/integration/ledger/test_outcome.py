@@ -23,6 +23,7 @@ from bal.stack.process import Process
 from bal.system import SystemClock
 from chaincode.anchor import GENESIS, Anchor
 from tests.integration.ledger.world import RealFabricWorld, access
+from tests.patience import PATIENCE
 from tests.real import Real
 
 pytestmark = pytest.mark.real
@@ -67,7 +68,7 @@ class Murder:
         await until(lambda: all(orderer.pid is None for orderer in self._orderers))
 
 
-async def until(holds: Callable[[], bool], seconds: float = 90.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while True:
             if holds():

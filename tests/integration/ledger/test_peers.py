@@ -19,6 +19,7 @@ from bal.system import SystemClock
 from bal.verify.peers import compare_peers
 from bal.verify.report import AuditReport, Finding
 from tests.integration.ledger.world import RealFabricWorld, auditor
+from tests.patience import PATIENCE
 from tests.real import Real
 
 pytestmark = pytest.mark.real
@@ -50,7 +51,7 @@ async def compared(inspector: FabricAccess, patience: float) -> set[Finding]:
 
 async def answers(ledger: FabricLedger, peer: str, log: str) -> None:
     """Return once a peer that was started answers."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             await ledger.head_at(peer, log)
@@ -71,13 +72,13 @@ async def test_a_peer_put_back_to_an_older_copy_differs(real: Real, world: RealF
     log = anchors[0].log
     try:
         await world.operator.anchor(anchors[:2])
-        assert await compared(inspector, 30) == set()
+        assert await compared(inspector, PATIENCE) == set()
         peer.stop()
         shutil.copytree(data, copy)
         peer.start()
         await answers(world.operator, address, log)
         await world.operator.anchor(anchors[2:])
-        assert await compared(inspector, 30) == set()
+        assert await compared(inspector, PATIENCE) == set()
 
         peer.stop()
         assert await compared(inspector, 1) == {Finding("peer_silent", address)}
@@ -96,4 +97,4 @@ async def test_a_peer_put_back_to_an_older_copy_differs(real: Real, world: RealF
         peer.stop()
         shutil.rmtree(copy, ignore_errors=True)
         await asyncio.to_thread(real, "fabric")  # what `bal stack up` does
-    assert await compared(inspector, 30) == set()
+    assert await compared(inspector, PATIENCE) == set()
