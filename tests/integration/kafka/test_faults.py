@@ -11,6 +11,7 @@ from bal.publish.kafka import KafkaAccess, KafkaPublisher, KafkaTopics, certifie
 from bal.publish.kafka.rights import KafkaAdministrator
 from bal.publish.kafka.topics import Family
 from tests.integration.kafka.conftest import batch_of, publishing, source
+from tests.patience import PATIENCE
 from tests.real import Real
 from tests.streams import Found, Topics
 
@@ -79,7 +80,7 @@ async def test_while_kafka_is_away_publishing_waits_and_goes_on_by_itself(
     (process,) = real.server("kafka").processes(real.layout, real.ports("kafka"))
     await KafkaTopics(bal).grant([source("f-away")])
     async with publishing(bal, answer_seconds=5.0) as connected, publishing(bal) as fresh:
-        await connected.publish(batch_of(0, "f-away"), frozenset({"f-away"}))
+        await hand_over(connected, 0, "f-away")
         await asyncio.to_thread(process.kill)
         for publisher in (connected, fresh):
             with pytest.raises(Unavailable, match="did not acknowledge"):
@@ -87,19 +88,21 @@ async def test_while_kafka_is_away_publishing_waits_and_goes_on_by_itself(
         with pytest.raises(Unavailable):
             await KafkaTopics(bal).grant([source("f-away")])
         await asyncio.to_thread(real, "kafka")
-        await connected.publish(batch_of(1, "f-away"), frozenset({"f-away"}))
-        await fresh.publish(batch_of(2, "f-away"), frozenset({"f-away"}))
+        async with asyncio.timeout(PATIENCE):
+            await hand_over(connected, 1, "f-away")
+            await hand_over(fresh, 2, "f-away")
 
 
 async def hand_over(
-    publisher: KafkaPublisher, seq: int, *names: str, count: int, away: asyncio.Event
+    publisher: KafkaPublisher, seq: int, *names: str, count: int = 4, away: asyncio.Event | None = None
 ) -> None:
     """Publish a batch until Kafka has it, as a lane does; say when Kafka is away."""
     while True:
         try:
             await publisher.publish(batch_of(seq, *names, count=count), frozenset(names))
         except Unavailable:
-            away.set()
+            if away is not None:
+                away.set()
             await asyncio.sleep(0.2)
         else:
             return
@@ -132,7 +135,7 @@ async def test_killed_under_load_kafka_has_every_certificate_in_order(bal: Kafka
                 pass
             away.clear()
             await asyncio.to_thread(process.kill)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 await away.wait()  # a batch met a Kafka that was away, however fast that comes back
             await asyncio.to_thread(real, "kafka")
         await work

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from bal.bootstrap.kafka import kafka_access
 from bal.config import load
@@ -22,10 +26,9 @@ from tests.e2e import documents
 from tests.e2e.command import Shell
 from tests.e2e.service import Service
 from tests.integration.kafka.conftest import Subscriber
+from tests.patience import PATIENCE
 from tests.real import Real
 from tests.streams import Found, Stream, access
-
-PATIENCE = 90
 
 
 def home_of(real: Real, folder: Path, name: str) -> Path:
@@ -70,11 +73,15 @@ def handed(bal: KafkaAccess, folder: Path, name: str) -> KafkaAccess:
 async def reads(who: KafkaAccess, topic: str) -> bool:
     """Tell whether somebody may read a topic."""
     reader = Subscriber(who.principal, who.servers, who.ca, who.certificate, who.key)
-    try:
-        await reader.values(topic, 1, f"{who.principal}.looking")
-    except (TopicAuthorizationFailedError, KafkaConnectionError):  # without rights, or revoked
-        return False
-    return True
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await reader.values(topic, 1, f"{who.principal}.looking")
+            except (TopicAuthorizationFailedError, KafkaConnectionError):  # without rights, or revoked
+                return False
+            except UnknownTopicOrPartitionError:  # its first connection was taken, its second no longer
+                continue
+            return True
 
 
 def consumed(real: Real, folder: Path, topic: str, count: int) -> list[str]:
@@ -83,7 +90,7 @@ def consumed(real: Real, folder: Path, topic: str, count: int) -> list[str]:
         *map(str, tool(real.layout)),
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", real.facts("kafka")["servers"][0], "--command-config", "kafka.properties"),
-        *("--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "30000"),
+        *("--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "120000"),
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.stdout.splitlines()

@@ -23,11 +23,10 @@ from bal.publish.kafka.access import client_properties
 from bal.stack.authority import authority
 from bal.stack.kafka import tool
 from tests.integration.kafka.conftest import Subscriber, batch_of, point, publishing, source
+from tests.patience import PATIENCE
 from tests.real import Real
 from tests.streams import Topics, access
 
-REVOKED_SECONDS = 90
-"""The JDK looks for a new revocation list every 30 seconds at most; the attempt it falls into takes ten more."""
 Subscribers = Callable[[str], Subscriber]
 
 
@@ -117,7 +116,7 @@ async def test_without_a_certificate_in_force_there_is_no_connection(
             await stranger.read(topic, 1)
     with authority(real.layout) as ca:
         ca.revoke("r-revoked")
-    async with asyncio.timeout(REVOKED_SECONDS):
+    async with asyncio.timeout(PATIENCE):  # the JDK looks for a new revocation list every 30 seconds at most
         while True:
             try:
                 await revoked.read(topic, 1)
@@ -151,9 +150,9 @@ async def test_kafkas_own_consumer_prints_the_certificates_to_who_may_read_them(
             "org.apache.kafka.tools.consumer.ConsoleConsumer",
             *("--bootstrap-server", who.servers[0], "--command-config", str(properties)),
             *("--topic", topic, "--group", who.name, "--from-beginning"),
-            *("--max-messages", "4", "--timeout-ms", "30000"),
+            *("--max-messages", "4", "--timeout-ms", "120000"),
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     told = await asyncio.to_thread(consume, reader)
     printed = {json.loads(line)["address"]: line for line in told.stdout.splitlines()}
