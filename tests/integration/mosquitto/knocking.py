@@ -4,6 +4,8 @@ import asyncio
 import ssl
 import struct
 
+from tests.patience import PATIENCE
+
 LET_IN = "CONNACK 0"
 NOT_AUTHORISED = "CONNACK 5"
 """MQTT 3.1.1, table 3.1."""
@@ -13,12 +15,11 @@ UNKNOWN_CA, REVOKED, NO_CERTIFICATE = (
     "TLSV13_ALERT_CERTIFICATE_REQUIRED",
 )
 """TLS alerts (RFC 8446, section 6.2), by OpenSSL's names."""
-SECONDS = 20
 
 
 async def knock(port: int, tls: ssl.SSLContext, user: tuple[str, str] | None = None) -> str:
     """Connect by MQTT 3.1.1; return what the broker answers: an alert or a return code."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             # Listening before anything is said: an alert that comes meanwhile is not lost to a reset.

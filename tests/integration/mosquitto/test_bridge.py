@@ -1,7 +1,6 @@
 """`mosquitto/bridge.conf.example` between two real brokers: documents in, receipts and certified readings out, nothing else."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import aiomqtt
@@ -11,16 +10,11 @@ from bal.stack.authority import authority, issued
 from bal.stack.layout import Layout
 from bal.stack.mosquitto import Mosquitto
 from bal.stack.process import Process
+from tests.checks.processes import free_port
 from tests.integration.mosquitto.conftest import Shared
+from tests.patience import PATIENCE
 
 NAME = "our-bridge"
-
-
-def _free_ports() -> dict[str, int]:
-    with socket.socket() as one, socket.socket() as two:
-        for each in (one, two):
-            each.bind(("127.0.0.1", 0))
-        return {"mqtt": one.getsockname()[1], "mqtt-password": two.getsockname()[1]}
 
 
 def _bridged(shared: Shared, layout: Layout, ports: dict[str, int]) -> Process:
@@ -60,7 +54,8 @@ async def test_the_example_joins_two_brokers_and_lets_nothing_else_through(
             f"user {NAME}\ntopic read bus/documents\ntopic write bus/receipts/#\ntopic write bus/bal/#\n",
         )
         ours.folder.tell()
-    layout, ports = Layout(tmp_path / "stack", ours.layout.cache), _free_ports()
+    layout = Layout(tmp_path / "stack", ours.layout.cache)
+    ports = {"mqtt": free_port(), "mqtt-password": free_port()}
     process = _bridged(shared, layout, ports)
     rights = layout.server("mosquitto") / "rights"
     (rights / "acl").write_text("user tester\ntopic readwrite #\n")
@@ -73,10 +68,10 @@ async def test_the_example_joins_two_brokers_and_lets_nothing_else_through(
         tls.load_cert_chain(*tester)
         await _until_open(ports["mqtt"])
         async with (
-            aiomqtt.Client("127.0.0.1", ports["mqtt"], tls_context=tls) as near,
+            aiomqtt.Client("127.0.0.1", ports["mqtt"], tls_context=tls, timeout=PATIENCE) as near,
             ours.client("watcher") as far,
             ours.client("author") as bus,
-            asyncio.timeout(60),
+            asyncio.timeout(PATIENCE),
         ):
             await near.subscribe("#", qos=1)
             await far.subscribe("#", qos=1)
@@ -112,7 +107,7 @@ async def test_the_example_joins_two_brokers_and_lets_nothing_else_through(
 
 
 async def _until_open(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

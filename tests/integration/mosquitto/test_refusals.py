@@ -13,8 +13,8 @@ from bal.core.errors import Conflict
 from bal.core.limits import MQTT_MESSAGE_BYTES
 from bal.core.source import Source
 from bal.core.topics import TopicMapping
+from bal.ingest import rights_folder
 from bal.ingest.rights import broker_rights
-from bal.ingest.rights_folder import READ_SECONDS
 from bal.pki import Authority
 from bal.stack.authority import authority
 from tests.brokers import PASSWORD
@@ -28,6 +28,7 @@ from tests.integration.mosquitto.knocking import (
     knock,
 )
 from tests.mosquitto_field import MosquittoField
+from tests.patience import PATIENCE
 from tests.real import Real
 
 V311, V5 = aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5
@@ -145,7 +146,7 @@ async def test_who_was_removed_is_thrown_out(shared: Shared) -> None:
     await asyncio.to_thread(shared.ours.accounts.put, "metering", PASSWORD)
     async with shared.ours.client(None, user=("metering", PASSWORD)) as client:
         await asyncio.to_thread(shared.ours.accounts.remove, "metering")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(aiomqtt.MqttError, match="Disconnected during message iteration"):
                 async for _ in client.messages:
                     pass
@@ -164,10 +165,11 @@ async def _thrown_out(client: aiomqtt.Client, body: bytes, *, retain: bool = Fal
     """Publish, and wait for the broker to end the connection over it: its acknowledgement never comes."""
     publishing = asyncio.ensure_future(client.publish("bal/dso-x/cim", body, qos=1, retain=retain))
     with pytest.raises(aiomqtt.MqttError, match="Disconnected during message iteration"):
-        await asyncio.wait_for(anext(client.messages), 20)
+        await asyncio.wait_for(anext(client.messages), PATIENCE)
     publishing.cancel()
-    await asyncio.wait([publishing])
-    assert publishing.cancelled()
+    # MqttError: it was not even sent to its end when the broker ended the connection.
+    with pytest.raises((asyncio.CancelledError, aiomqtt.MqttError)):
+        await publishing
 
 
 async def test_a_message_over_the_limit_ends_the_connection(shared: Shared) -> None:
@@ -183,7 +185,7 @@ async def test_a_message_over_the_limit_in_a_packet_under_it_is_handed_on_to_be_
     await shared.ours.fresh("lane")
     async with shared.ours.client("dso-x") as client:
         await client.publish("bal/dso-x/cim", body, qos=1)
-    async with shared.ours.inbox("lane").deliveries() as deliveries, asyncio.timeout(20):
+    async with shared.ours.inbox("lane").deliveries() as deliveries, asyncio.timeout(PATIENCE):
         delivery = await anext(deliveries)
     assert delivery.message.digest == hashlib.sha256(body).digest()
     assert delivery.message.refusal == f"the message is larger than {MQTT_MESSAGE_BYTES} bytes"
@@ -258,15 +260,16 @@ async def test_a_revoked_certificate_is_worth_nothing(shared: Shared) -> None:
 
 
 async def test_who_revokes_itself_is_answered_no_more_and_knows_that_it_is_done(
-    real: Real, shared: Shared
+    real: Real, shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rights_folder, "READ_SECONDS", 10 * PATIENCE)  # it is not waited for
     leaving = MosquittoField(real, "leaving-bal", [])
     await leaving.rights.grant([])
     own, port = leaving.tls("leaving-bal"), leaving.facts["port"]
     assert await knock(port, own) == LET_IN
     with authority(leaving.layout) as ca:
         ca.revoke("leaving-bal")
-    async with asyncio.timeout(READ_SECONDS / 2):
+    async with asyncio.timeout(PATIENCE):
         assert await asyncio.to_thread(leaving.folder.withdraw, ca)
     assert await knock(port, own) == REVOKED
     assert await asyncio.to_thread(shared.ours.folder.withdraw, ca)  # others are answered as before

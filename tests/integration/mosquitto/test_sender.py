@@ -1,21 +1,21 @@
 """Certified readings to a real broker: acknowledged means that the broker has them and did not throw them away."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from bal.core.errors import PublishRefused, Unavailable
 from bal.ingest import session_name
-from bal.publish import BrokerSend
+from bal.publish import BrokerSend, mqtt
 from tests.integration.mosquitto.conftest import Shared
+from tests.patience import PATIENCE
 from tests.real import Real
 
 BIG = b"x" * (8 * 1024 * 1024)
 
 
 def sender(shared: Shared) -> BrokerSend:
-    access = replace(shared.ours.access(session_name("our-bal", "out", b"secret")), keepalive=5)
+    access = shared.ours.access(session_name("our-bal", "out", b"secret"))
     return BrokerSend(lambda: access.client(persistent=False))
 
 
@@ -26,7 +26,7 @@ async def test_what_is_published_reaches_readers_in_order_whole(shared: Shared) 
     async with shared.ours.client("reader") as reader:
         await reader.subscribe("#", qos=1)
         await send(messages)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             found = [await anext(reader.messages) for _ in messages]
     await send.close()
     assert [(str(each.topic), each.payload) for each in found] == messages
@@ -60,7 +60,8 @@ async def test_what_the_broker_throws_away_is_not_published(shared: Shared) -> N
     assert found == {"bal/dso-x/certified/point": {b"granted", b"last"}}
 
 
-async def test_rights_that_come_late_are_waited_for(shared: Shared) -> None:
+async def test_rights_that_come_late_are_waited_for(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "_RIGHTS_SECONDS", (0.2,) * 600)  # however late they come
     send = sender(shared)
     async with shared.ours.client("watcher") as watcher:
         await watcher.subscribe("bal/dso-y/#", qos=1)
@@ -68,7 +69,7 @@ async def test_rights_that_come_late_are_waited_for(shared: Shared) -> None:
             sending = asyncio.ensure_future(send([("bal/dso-y/certified/point", b"at last")]))
             await asyncio.sleep(0.1)
             assert not sending.done()
-        await asyncio.wait_for(sending, 20)
+        await asyncio.wait_for(sending, PATIENCE)
         assert (await anext(watcher.messages)).payload == b"at last"
     await send.close()
 
