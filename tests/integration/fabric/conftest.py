@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +17,7 @@ from bal.fabric import (
     Deadlines,
     Endorsers,
     Endpoint,
+    EvaluateError,
     Gateway,
     Identity,
     connect,
@@ -27,10 +28,12 @@ from bal.stack.fabric.network import Network
 from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ORGANISATIONS, organisation
 from bal.stack.process import Process
 from bal.stack.server import Guest
+from tests.patience import PATIENCE
 from tests.real import Real
 
 ENDORSERS = Endorsers(tuple(each.msp for each in ORGANISATIONS), 2)
-DEADLINES = Deadlines(evaluate=10.0, endorse=20.0, submit=20.0, commit_status=40.0)
+DEADLINES = Deadlines(evaluate=60.0, endorse=60.0, submit=60.0, commit_status=120.0)
+"""Longer than by default: the machine may be busy with other tests."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,20 @@ class Ledger:
         settings = await asyncio.to_thread(self.settings, name, owner)
         async with connected(settings, admin=admin, gateways=gateways) as gateway:
             yield gateway.network(CHANNEL).contract(CHAINCODE)
+
+    async def agreed(self, log: str) -> None:
+        """Return once each organisation's own peer says the same of a log: a commit is told when one of them has it."""
+        said: dict[str, bytes] = {}
+        async with asyncio.timeout(PATIENCE), AsyncExitStack() as opened:
+            contracts = {
+                each.msp: await opened.enter_async_context(self.contract(owner=each.name, gateways=1))
+                for each in ORGANISATIONS
+            }
+            while len(said) < len(ORGANISATIONS) or len(set(said.values())) > 1:
+                for msp, contract in contracts.items():
+                    with suppress(EvaluateError):  # it has not heard of the log yet
+                        said[msp] = await contract.evaluate("GetHead", log, organisations=(msp,))
+                await asyncio.sleep(0.05)
 
 
 def connected(settings: dict[str, Any], *, admin: bool = False, gateways: int = 3) -> Gateway:

@@ -22,6 +22,7 @@ from bal.stack.fabric.organisations import CHAINCODE, CHANNEL, ORGANISATIONS, or
 from chaincode_service.package import version
 from tests.counts import counts
 from tests.integration.fabric.conftest import Ledger, connected
+from tests.patience import PATIENCE
 from tests.unit.chaincode.memory import argument, chain
 from tests.unit.chaincode_service.peer import Peer
 
@@ -47,8 +48,9 @@ async def test_two_of_three_endorse_and_one_is_not_enough(ledger: Ledger, prefix
 
 async def test_roles_and_organisations_are_those_of_the_certificate(ledger: Ledger, prefix: str) -> None:
     async with ledger.contract(admin=True) as admin:
-        await admin.submit("RegisterLog", prefix)
         await admin.submit("RegisterSource", "dso-a")
+        await admin.submit("RegisterLog", prefix)
+    await ledger.agreed(prefix)
     async with ledger.contract() as client:
         with pytest.raises(ContractError) as refused:
             await client.submit("RegisterLog", f"{prefix}-2")
@@ -64,11 +66,12 @@ async def test_roles_and_organisations_are_those_of_the_certificate(ledger: Ledg
 async def test_an_anchor_is_announced_to_those_who_listen(ledger: Ledger, prefix: str) -> None:
     settings = await asyncio.to_thread(ledger.settings)
     async with ledger.contract(admin=True) as admin:
-        await admin.submit("RegisterLog", prefix)
         await admin.submit("RegisterSource", "dso-a")
+        await admin.submit("RegisterLog", prefix)
+    await ledger.agreed(prefix)
     async with connected(settings) as gateway:
         network = gateway.network(CHANNEL)
-        async with network.chaincode_events(CHAINCODE) as events, asyncio.timeout(60):
+        async with network.chaincode_events(CHAINCODE) as events, asyncio.timeout(PATIENCE):
             waiting = asyncio.ensure_future(_first(events, prefix))
             seq = 0
             previous = chain(1)[0].previous
@@ -76,6 +79,7 @@ async def test_an_anchor_is_announced_to_those_who_listen(ledger: Ledger, prefix
                 anchor = chain(1, prefix, seq, previous)
                 await network.contract(CHAINCODE).submit("Anchor", argument(anchor))
                 seq, previous = seq + 1, anchor[0].hash
+                await ledger.agreed(prefix)
                 await asyncio.wait({waiting}, timeout=1)
             event = await waiting
     assert event.name == "anchored"

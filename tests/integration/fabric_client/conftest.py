@@ -13,11 +13,12 @@ import pytest
 from bal import fabric
 from bal.stack.server import Guest
 from chaincode.anchor import GENESIS, Anchor
+from tests.patience import PATIENCE
 from tests.real import Real
 
 ORGANISATIONS = ("dso", "market", "regulator")
 MSPS = ("DsoMSP", "MarketMSP", "RegulatorMSP")
-READY = fabric.Deadlines(evaluate=20, endorse=30, submit=20, commit_status=60)
+READY = fabric.Deadlines(evaluate=60, endorse=60, submit=60, commit_status=120)
 """Longer than by default: the machine may be busy with other tests."""
 
 
@@ -78,16 +79,21 @@ async def dso(clients: dict[str, Client]) -> Client:
 class Log:
     """A registered log; each anchor emits an event "anchored" with its log and `first` sequence number."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, clients: dict[str, Client]) -> None:
         self.name = f"log-{token_hex(4)}"
-        self._client = client
+        self._clients = clients
         self._seq = 0
         self._previous = GENESIS
 
     async def register(self) -> None:
-        contract = self._client.contract(admin=True)
+        contract = self._clients["dso"].contract(admin=True)
         await contract.submit("RegisterLog", self.name)
         await contract.submit("RegisterSource", self.name)
+        await known(self._clients, "GetSource", self.name)
+
+    async def reached(self) -> None:
+        """Return once every peer has what was anchored so far: one that has not refuses what comes next as a gap."""
+        await known(self._clients, "GetAnchor", self.name, str(self._seq - 1))
 
     def next(self) -> str:
         """Return the argument that anchors the next batch."""
@@ -109,7 +115,7 @@ class Log:
 
 async def known(clients: dict[str, Client], *question: str) -> None:
     """Return once every organisation's peer answers: a commit is told as soon as one of them has it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         for client, msp in zip(clients.values(), MSPS, strict=True):
             contract = client.contract()
             while True:
@@ -122,9 +128,8 @@ async def known(clients: dict[str, Client], *question: str) -> None:
 
 @pytest.fixture
 async def log(clients: dict[str, Client]) -> Log:
-    made = Log(clients["dso"])
+    made = Log(clients)
     await made.register()
-    await known(clients, "GetSource", made.name)
     return made
 
 

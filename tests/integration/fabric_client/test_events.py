@@ -34,7 +34,9 @@ async def started(network: fabric.Network) -> fabric.Status:
 
 
 async def anchor(client: Client, log: Log) -> fabric.Status:
-    return await (await client.contract().submit_async("Anchor", log.next())).status()
+    status = await (await client.contract().submit_async("Anchor", log.next())).status()
+    await log.reached()
+    return status
 
 
 async def test_an_event_is_received(dso: Client, log: Log) -> None:

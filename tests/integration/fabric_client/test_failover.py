@@ -7,6 +7,7 @@ import pytest
 
 from bal import fabric
 from tests.integration.fabric_client.conftest import MSPS, Client, Log
+from tests.patience import PATIENCE
 from tests.real import Real
 
 QUERY = ("ListLogs", "", "5")
@@ -64,7 +65,7 @@ async def test_transactions_go_on_while_servers_of_ones_own_organisation_are_kil
 async def further(done: list[str], load: list[asyncio.Task[None]]) -> None:
     """Wait for 20 more transactions; a task of the load that failed is this test's failure."""
     target = len(done) + 20
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE):
         while len(done) < target:
             for task in load:
                 if task.done():
@@ -78,6 +79,7 @@ async def test_events_go_on_when_the_gateway_they_come_from_is_killed(
     network = dso.network(endpoints=dso.endpoints, endorsers=TWO_OF_THREE)
     contract = network.contract(dso.settings["chaincode"])
     first = await (await contract.submit_async("Anchor", log.next())).status()
+    await log.reached()
     async with (
         network.chaincode_events(dso.settings["chaincode"], first.block_number) as events,
         network.filtered_block_events(first.block_number) as blocks,
