@@ -19,12 +19,17 @@ from bal.core.errors import Misconfigured
 from bal.gateway import HttpServer, control_socket_path, https_server, listen, socket_server
 from bal.gateway.routes import stream as stream_route
 from bal.gateway.server import BoundedProtocol
+from tests.patience import PATIENCE
 from tests.unit.gateway.world import World, assert_problem, bearer, readings
 
 
 class Impatient(BoundedProtocol):
     header_seconds = 0.2
     write_seconds = 0.3
+
+
+class Unhurried(BoundedProtocol):
+    header_seconds = 2.0  # time enough for good headers on a busy machine
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def trusting(ca: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def exchange(port: int, sent: bytes, seconds: float = 10) -> bytes:
+async def exchange(port: int, sent: bytes, seconds: float = PATIENCE) -> bytes:
     """Send bytes and return everything until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
@@ -68,7 +73,9 @@ async def test_events_over_tls(world: World, ca: trustme.CA, pair: tuple[Path, P
     await world.certify(readings(count=2))
     async with https_server(world.app, listen("127.0.0.1", 0), *pair) as server:
         base = f"https://localhost:{server.port}"
-        async with httpx.AsyncClient(base_url=base, verify=trusting(ca), trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=base, verify=trusting(ca), trust_env=False, timeout=PATIENCE
+        ) as client:
             assert (await client.get("/livez")).json() == {"status": "ok"}
             headers = {**bearer(token), "Last-Event-ID": "bal-1:0:0"}
             async with client.stream("GET", "/v1/stream", headers=headers) as stream:
@@ -83,7 +90,7 @@ async def test_events_over_tls(world: World, ca: trustme.CA, pair: tuple[Path, P
                 rest = [line async for line in lines]
                 assert not any(line.startswith("data:") for line in rest)
         with pytest.raises(httpx.ConnectError):
-            async with httpx.AsyncClient(base_url=base, trust_env=False) as stranger:
+            async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as stranger:
                 await stranger.get("/livez")
 
 
@@ -100,7 +107,7 @@ async def test_one_client_has_not_every_stream(world: World, monkeypatch: pytest
     token, other = world.add_client("reader", ["dso-a"]), world.add_client("other", ["dso-a"])
     async with HttpServer(world.app, listen("127.0.0.1", 0), stop_seconds=1) as server:
         base = f"http://127.0.0.1:{server.port}"
-        async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as client:
             kept: list[AsyncIterator[bytes]] = []
 
             async def connect(whose: str) -> httpx.Response:
@@ -117,7 +124,7 @@ async def test_one_client_has_not_every_stream(world: World, monkeypatch: pytest
             assert_problem(refused, 503, "overloaded")
             assert (await connect(other)).status_code == 200
             await first.aclose()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while (again := await connect(token)).status_code != 200:
                     await again.aclose()
             world.events.close()
@@ -126,7 +133,9 @@ async def test_one_client_has_not_every_stream(world: World, monkeypatch: pytest
 async def test_stopping_ends_streams(world: World) -> None:
     token = world.add_client("reader", ["dso-a"])
     async with HttpServer(world.app, listen("127.0.0.1", 0), stop_seconds=1) as server:
-        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False)
+        client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=PATIENCE
+        )
         request = client.build_request("GET", "/v1/stream", headers=bearer(token))
         stream = await client.send(request, stream=True)
         assert stream.status_code == 200
@@ -152,6 +161,7 @@ async def test_slow_headers(world: World) -> None:
     async with HttpServer(world.app, listen("127.0.0.1", 0), protocol=Impatient) as server:
         for sent in (b"", b"GET /livez HTTP/1.1\r\nHost:"):
             assert await exchange(server.port, sent) == b""
+    async with HttpServer(world.app, listen("127.0.0.1", 0), protocol=Unhurried) as server:
         good = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
         answer = await exchange(server.port, good + b"GET /li")  # slow only with the second one
         assert answer.startswith(b"HTTP/1.1 200")
@@ -170,7 +180,7 @@ async def test_too_many_connections(world: World) -> None:
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (await exchange(server.port, request)).startswith(b"HTTP/1.1 200"):
                 pass  # the server has not yet seen the others go
 
@@ -192,7 +202,7 @@ async def test_a_client_that_does_not_read(world: World) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await done.wait()
         writer.close()
         del reader
@@ -211,7 +221,7 @@ async def test_a_client_that_does_not_read(world: World) -> None:
     ids=["junk", "long header", "negative length", "two framings", "two lengths", "no host"],
 )
 async def test_what_is_no_http_gets_a_problem_too(world: World, sent: bytes) -> None:
-    async with HttpServer(world.app, listen("127.0.0.1", 0), protocol=Impatient) as server:
+    async with HttpServer(world.app, listen("127.0.0.1", 0)) as server:
         head, _, body = (await exchange(server.port, sent)).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400")
         assert b"application/problem+json" in head
@@ -222,7 +232,7 @@ async def test_a_refused_body_does_not_cut_off_the_answer(world: World) -> None:
     token = world.add_client("server", ["dso-a"], ["ingest"])
     async with HttpServer(world.app, listen("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.port}/v1/ingest"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             headers = {**bearer(token), "Content-Type": "text/plain"}
             response = await client.post(url, content=b"x" * 900_000, headers=headers)
             assert response.status_code == 415
@@ -241,7 +251,7 @@ async def test_a_control_socket_for_its_owner_only(world: World, tmp_path: Path)
         assert server.port == 0
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         transport = httpx.AsyncHTTPTransport(uds=str(path))
-        async with httpx.AsyncClient(transport=transport, base_url="http://bal") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://bal", timeout=PATIENCE) as client:
             assert (await client.get("/livez")).status_code == 200
     assert not path.exists()
     with socket.socket(socket.AF_UNIX) as left:  # as a killed process leaves it

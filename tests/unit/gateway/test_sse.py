@@ -8,6 +8,7 @@ import pytest
 from bal.core.errors import Malformed, Unauthenticated
 from bal.gateway.sse import EventLines, id_of, parse_id, published, resumed
 from bal.publish import EventStream
+from tests.patience import PATIENCE
 from tests.unit.gateway.world import World, assert_problem, readings
 
 BOTH = frozenset({"dso-a", "dso-b"})
@@ -27,7 +28,7 @@ async def read(lines: AsyncIterator[bytes], count: int, *, comments: int = 0) ->
     said: list[str] = []
     last_id = ""
     async with contextlib.aclosing(lines):  # type: ignore[type-var]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(data) < count or len(said) < comments:
                 chunk = await anext(lines, None)
                 if chunk is None:

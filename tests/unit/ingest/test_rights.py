@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from bal.ingest import BrokerAccounts, BrokerRights, RightsFolder, session_name
 from bal.ingest import rights_folder as room
 from bal.ingest.broker_accounts import mosquitto_hash
 from bal.ingest.broker_process import BrokerProcess
+from tests.patience import PATIENCE
 
 SOURCES = [
     Source(
@@ -198,6 +201,11 @@ class Process:
         return True
 
 
+def passing() -> SimpleNamespace:
+    """Return a clock on which five seconds pass each time it is looked at."""
+    return SimpleNamespace(monotonic=count(step=5).__next__, sleep=lambda _seconds: None)
+
+
 async def test_a_broker_that_refuses_whom_it_knows_to_be_revoked_has_read_its_rights(tmp_path: Path) -> None:
     """Who revokes its own certificate is answered no more: one signal, and no waiting for an answer."""
     process = Process()
@@ -226,8 +234,7 @@ async def test_a_broker_that_does_not_answer_who_is_not_revoked_has_read_nothing
     def silent(_topic: str) -> bool:
         raise Unavailable("no answer")
 
-    monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(room, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(room, "time", passing())
     folder = RightsFolder(tmp_path, silent, "bal-a")
     folder._process = Process()  # type: ignore[assignment]
     with folder.writing():
@@ -281,8 +288,7 @@ async def test_a_broker_that_is_away_is_tried_again_and_one_that_does_not_read_i
         "metering", PASSWORD
     )  # read when it starts
     broker = Broker(tmp_path, reads=False)
-    monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(room, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(room, "time", passing())
     with pytest.raises(Unavailable, match="does not read"):
         await broker.rights().grant(SOURCES)
     assert len(set(broker.asked)) > 2  # each time another file, for who watches it where the broker runs
@@ -326,7 +332,7 @@ def test_only_a_broker_that_listens_for_it_is_told(tmp_path: Path, name: str) ->
         "def told(*_): signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.exit(7)\n"
         "signal.signal(signal.SIGHUP, told)\n"
         "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     environment = {**os.environ, "PYTHONHOME": sys.base_prefix, "PYTHONPATH": ""}
     process = subprocess.Popen(
@@ -341,7 +347,7 @@ def test_only_a_broker_that_listens_for_it_is_told(tmp_path: Path, name: str) ->
         if name == "mosquitto":
             while not told.hang_up():
                 time.sleep(0.01)
-            assert process.wait(20) == 7
+            assert process.wait(PATIENCE) == 7
         else:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"

@@ -18,6 +18,7 @@ from bal.pipeline import World as Ports
 from bal.registry import Registry
 from bal.service import Service
 from bal.system import SystemClock
+from tests.patience import PATIENCE
 from tests.sim.store import SimulatedStore
 from tests.unit.lane.world import (
     CountedMetrics,
@@ -132,6 +133,6 @@ class Office:
 
     async def emptied(self) -> None:
         """Return once everything in the inbox has its answer."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while self.inbox.pending:  # noqa: ASYNC110 - the inbox has no event
                 await asyncio.sleep(0.005)

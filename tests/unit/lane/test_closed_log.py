@@ -16,6 +16,7 @@ from bal.core.source import Lane
 from bal.lane.succession import numbered
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
+from tests.patience import PATIENCE
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.world import (
     answered,
@@ -84,7 +85,7 @@ async def test_a_log_refused_from_its_first_batch_on_is_for_the_operator() -> No
     async with bench.running() as worker:
         await poisoned(bench, worker, "1")
         with pytest.raises(LedgerRefused):
-            await asyncio.wait_for(Pipeline([worker]).failure(), 20)
+            await asyncio.wait_for(Pipeline([worker]).failure(), PATIENCE)
     assert [each.log for each in await bench.store.closed_logs()] == ["bal-1"]
     async with bench.running() as worker:
         assert worker.lane.log == "bal-1-2"

@@ -11,6 +11,7 @@ from bal.anchor.fabric.ledger import FabricLedger
 from bal.core.errors import LedgerUnavailable
 from bal.core.source import Source
 from bal.system import SystemClock
+from tests.patience import PATIENCE
 from tests.unit.anchor.fabric.network import Network
 from tests.unit.lane.office import Office
 from tests.unit.lane.world import message
@@ -49,7 +50,7 @@ async def test_sources_that_are_registered_are_taken_from_at_once_and_nothing_is
         await asyncio.sleep(0)
         assert not waiting.done()
         network.orderers_away = False
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, PATIENCE)
     assert len(network.order) > blocks
 
 

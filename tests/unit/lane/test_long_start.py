@@ -8,6 +8,7 @@ import pytest
 from bal.core.errors import LaneLost, StoreUnavailable
 from bal.core.source import Lane
 from bal.lane.lease import Lease
+from tests.patience import PATIENCE
 from tests.unit.lane.bench import Bench
 from tests.unit.lane.test_lease import KeptLeases, SlowClock
 from tests.unit.lane.world import turns
@@ -58,7 +59,7 @@ async def test_a_lane_with_a_backlog_begins_though_that_takes_longer_than_its_le
     async with bench.running(Lease(KeptLeases(clock), "bal-1", "a", clock, 1.0)) as worker:
         assert clock.time > 1.0, "or this test says nothing"
         assert sum(slow.asked.values()) < BATCHES
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await worker.published.reached(BATCHES - 1)
         assert not worker.failed.done()
     assert [seq for _, seq, _ in bench.output.given] == list(range(BATCHES))

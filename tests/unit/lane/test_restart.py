@@ -18,6 +18,7 @@ from bal.core.errors import (
     Unavailable,
 )
 from bal.core.source import Lane
+from tests.patience import PATIENCE
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.world import (
     RULES,
@@ -48,7 +49,7 @@ async def test_stopping_does_not_wait_for_an_output_that_is_away() -> None:
     bench.output.script = [Unavailable("disk full") for _ in range(10**5)]
     async with bench.running() as worker:
         await answered(*await take(worker, "1"))
-        await asyncio.wait_for(worker.stop(), 20)
+        await asyncio.wait_for(worker.stop(), PATIENCE)
     assert await bench.store.unanchored("bal-1") == []
     assert await bench.store.unpublished("bal-1") == [0]
     bench.output.script.clear()

@@ -9,6 +9,7 @@ import pytest
 from bal.core.address import Address
 from bal.core.errors import Erased, Refused, StoreFailed, Unavailable
 from bal.core.reading import Reading
+from tests.patience import PATIENCE
 from tests.unit.lane.office import Office
 from tests.unit.lane.world import SOURCE, message
 
@@ -121,14 +122,14 @@ async def test_an_erasure_cut_off_with_its_log_is_finished_in_the_next() -> None
         assert [str(part) for part in receipt.ranges] == ["bal-1:0:0-0"]
         office.ledger.open.clear()
         erasing = asyncio.create_task(service.erase(Address("bal-1", 0, 0), "operator", "asked"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not (waiting := await office.store.unanchored("bal-1")):  # noqa: ASYNC110 - the store has no event
                 await asyncio.sleep(0.005)
         office.ledger.poison.add(waiting[0].root)
         office.ledger.open.set()
         with pytest.raises(Unavailable):
             await erasing
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not await office.store.erased_lookups():  # noqa: ASYNC110 - the store has no event
                 await asyncio.sleep(0.02)
         with pytest.raises(Erased):

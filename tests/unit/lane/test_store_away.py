@@ -9,6 +9,7 @@ from bal.core.errors import LaneLost, StoreFailed, StoreUnavailable, Unavailable
 from bal.lane.lease import Lease
 from bal.lanes import Pipeline
 from bal.pipeline import LaneWorker
+from tests.patience import PATIENCE
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.test_lease import KeptLeases, SlowClock
 from tests.unit.lane.world import answered, turns
@@ -74,7 +75,7 @@ async def test_a_store_that_refuses_stops_the_lane_for_good(monkeypatch: pytest.
         with pytest.raises(Unavailable):
             await lost
         with pytest.raises(StoreFailed):
-            await asyncio.wait_for(Pipeline([worker]).failure(), 20)
+            await asyncio.wait_for(Pipeline([worker]).failure(), PATIENCE)
 
 
 async def test_whoever_slept_past_its_lease_stores_nothing_and_stops_when_another_has_it() -> None:
@@ -88,5 +89,5 @@ async def test_whoever_slept_past_its_lease_stores_nothing_and_stops_when_anothe
         with pytest.raises(Unavailable):
             await lost
         with pytest.raises(LaneLost):
-            await asyncio.wait_for(Pipeline([worker]).failure(), 20)
+            await asyncio.wait_for(Pipeline([worker]).failure(), PATIENCE)
     assert await bench.store.last_batch("bal-1") is None

@@ -19,6 +19,7 @@ from bal.core.errors import (
 )
 from bal.core.source import Source
 from bal.lanes import Pipeline
+from tests.patience import PATIENCE
 from tests.unit.lane.bench import Bench, take
 from tests.unit.lane.world import (
     RULES,
@@ -126,7 +127,7 @@ async def test_who_will_not_wait_is_turned_away_when_work_has_piled_up() -> None
         await turns(50)
         assert not waiting.done()
         bench.ledger.script.clear()
-        await answered((await asyncio.wait_for(waiting, 20)).stored)
+        await answered((await asyncio.wait_for(waiting, PATIENCE)).stored)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -20,6 +20,7 @@ from bal.core.source import Source
 from bal.lane.settings import LaneSettings
 from bal.ports import NormalisedPart
 from chaincode.anchor import Anchor
+from tests.patience import PATIENCE
 from tests.unit.store.rows import committed, reading
 
 SOURCE = Source(name="dso-a", lane="bal-1")
@@ -302,7 +303,7 @@ def unknown() -> LedgerOutcomeUnknown:
 
 async def answered(*futures: asyncio.Future[Receipt]) -> list[Receipt]:
     """Return receipts, waiting for each."""
-    return [await asyncio.wait_for(asyncio.shield(each), 20) for each in futures]
+    return [await asyncio.wait_for(asyncio.shield(each), PATIENCE) for each in futures]
 
 
 async def turns(count: int = 20) -> None:

@@ -13,6 +13,7 @@ from bal.core.errors import Misconfigured, PublishRefused, Unavailable
 from bal.publish.kafka import KafkaAccess, KafkaPublisher
 from bal.publish.kafka.access import library
 from tests.certified import readings_of
+from tests.patience import PATIENCE
 
 BOTH = frozenset({"dso-a", "dso-b"})
 
@@ -107,10 +108,14 @@ class Access(KafkaAccess):
         return None
 
 
-def publisher(cluster: Cluster, answer_seconds: float = 5.0) -> KafkaPublisher:
+def publisher(
+    cluster: Cluster, answer_seconds: float = PATIENCE, grace_seconds: float = 0.3
+) -> KafkaPublisher:
     nowhere = Path("nowhere")
     made = KafkaPublisher(
-        Access(("k:1",), nowhere, nowhere, nowhere), answer_seconds=answer_seconds, grace_seconds=0.3
+        Access(("k:1",), nowhere, nowhere, nowhere),
+        answer_seconds=answer_seconds,
+        grace_seconds=grace_seconds,
     )
     made._kafka = SimpleNamespace(AIOKafkaProducer=lambda **settings: Producer(cluster, **settings))
     return made
@@ -156,6 +161,7 @@ async def test_a_kafka_that_never_answers_is_given_up() -> None:
     with pytest.raises(Unavailable):
         await out.publish(readings_of(0), BOTH)
     cluster.away = False
+    out._answer_seconds = PATIENCE
     await out.publish(readings_of(0), BOTH)
     await out.close()
     assert [each.ended for each in cluster.producers] == [True, True, True]
@@ -223,7 +229,7 @@ async def test_while_kafka_is_away_no_topic_is_missing() -> None:
 async def test_a_topic_made_a_moment_ago_is_asked_for_again() -> None:
     cluster = Cluster()
     cluster.missing = {"bal.certified.dso-b"}
-    out = publisher(cluster)
+    out = publisher(cluster, grace_seconds=PATIENCE)
     publishing = asyncio.create_task(out.publish(readings_of(0), BOTH))
     await asyncio.sleep(0.01)
     cluster.missing.clear()
