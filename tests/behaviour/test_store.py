@@ -139,10 +139,13 @@ async def test_suspended_sources_of_a_commitment_are_kept(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, TILE_LEAVES - 1, TILE_LEAVES, TILE_LEAVES + 1, 3 * TILE_LEAVES + 7])
-async def test_every_path_is_the_trees_and_proves_its_row(store: Store, size: int) -> None:
+async def test_paths_are_the_trees_and_prove_their_rows(store: Store, size: int) -> None:
     (sealed,) = await put(store, [reading(str(number), number) for number in range(size)])
     record = await store.batch("bal-1", 0)
+    edges = {at + by for at in range(0, size + 1, TILE_LEAVES) for by in (-1, 0, 1)}
     for row in sealed.stored_entries():
+        if row.address.index not in edges | {size - 2, size - 1} and row.address.index % 31:
+            continue
         path = await store.proof_path(row.address)
         index = row.address.index
         assert path == sealed.tree.path(index)
@@ -186,11 +189,11 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
 
 
 async def test_batch_records_come_in_sequence_over_pages_from_any_number(store: Store) -> None:
-    batches = await put(store, *([reading(str(number), number)] for number in range(600)))
+    batches = await put(store, *([reading(str(number), number)] for number in range(300)))
     await put(store, [reading("9")], log="bal-2")
     everything = [record.anchor async for record in store.batches("bal-1")]
     assert everything == [each.anchor for each in batches]
-    assert [record.anchor.seq async for record in store.batches("bal-1", 597)] == [597, 598, 599]
+    assert [record.anchor.seq async for record in store.batches("bal-1", 297)] == [297, 298, 299]
 
 
 # --- erasure
