@@ -116,6 +116,11 @@ def _bench_stack(
         return
     typer.echo(found["machine"])
     print_table(*rows(found["rounds"]))
+    for each in found["warm_ups"]:
+        used = ", ".join(map(str, each["cpu_seconds_per_1000_readings"]))
+        typer.echo(
+            f"warmed up with {each['readings']:,} readings, CPU seconds per 1,000 from round to round: {used}"
+        )
     for name, how in found["syncs"].items():
         typer.echo(f"sync of {name}: {how}")
 

@@ -1,5 +1,6 @@
 """The rounds of the bench on the real stack, side by side, and what they are measured on."""
 
+import math
 import os
 import platform
 import re
@@ -16,6 +17,11 @@ from bal.resources import resource
 _METERS: Final = 1000
 _BATCH: Final = 200
 _PACED_SECONDS: Final = 15
+_WARM_ROUNDS: Final = range(3, 5)
+"""At least and at most: in the second round compilers may have more to do than in the first."""
+_WARM_SECONDS: Final = 120.0
+_STILL_FALLS: Final = 0.95
+"""Of the CPU time a reading took in the round before: servers are warm once a round takes more than that."""
 _OPERATORS: Final = ("single", "small", "default", "half", "warm")
 """Each round whose tables are counted has an operator, and with it a keyspace, of its own."""
 
@@ -50,8 +56,7 @@ class Rounds:
         batches = f"batches of {leaves}"
         with self._stack.running():
             who = {name: self._stack.operator(f"bench-{name}") for name in _OPERATORS}
-            warm = max(1, documents // 2)
-            await self._measure(who["warm"], "warming up", leaves, warm)
+            warmed = [await self._warm_up(who["warm"])]
             rounds = {
                 "single": await self._measure(
                     who["single"], "a transaction a reading", 1, self._single, meters=1, anchors=1
@@ -70,13 +75,31 @@ class Rounds:
             for name, found in rounds.items():
                 stored = self._stack.database_bytes(who[name])
                 found["database_bytes_per_1000_readings"] = round(stored / found["readings"] * 1000)
-            await self._measure(who["warm"], "warming up", leaves, warm)
+            warmed.append(await self._warm_up(who["warm"]))
             last = await self._measure(who["default"], batches, leaves, documents)
             return {
                 "machine": machine(),
                 "syncs": syncs(self._stack),
+                "warm_ups": warmed,
                 "rounds": [*rounds.values(), last],
             }
+
+    async def _warm_up(self, operator: Operator) -> dict[str, Any]:
+        """Send until a reading takes no less CPU time than in the round before, for three rounds at least, four or two minutes at most.
+
+        A stack of a utility's runs for months: what its compilers do in their first minutes is no figure of it.
+        """
+        begun, lowest, readings = time.monotonic(), math.inf, 0
+        used: list[float] = []
+        for number in range(1, _WARM_ROUNDS.stop):
+            found = await self._measure(operator, "warming up", self._leaves, max(1, self._documents // 2))
+            readings += found["readings"]
+            used.append(found["cpu_seconds_per_1000_readings_all"])
+            still = number in _WARM_ROUNDS and used[-1] > _STILL_FALLS * lowest
+            if still or time.monotonic() - begun > _WARM_SECONDS:
+                break
+            lowest = min(lowest, used[-1])
+        return {"readings": readings, "cpu_seconds_per_1000_readings": used}
 
     async def _measure(
         self,

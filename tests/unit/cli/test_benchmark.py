@@ -165,10 +165,11 @@ class Stage(BenchStack):
 
 
 class Measured(Round):
-    """Each load takes a tenth of a millisecond a reading."""
+    """Each load takes a tenth of a millisecond a reading, and what CPU time it is told."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *cpu: float) -> None:
         self._stage = stage
+        self._cpu = list(cpu)
         self.loads: list[Load] = []
 
     async def measure(self, operator: Operator, load_: Load, profile: Path | None = None) -> dict[str, Any]:
@@ -181,13 +182,14 @@ class Measured(Round):
             "certified_readings_per_second": 10_000,
             "cassandra_sync": self._stage.sync,
             "cpu_seconds_per_1000_readings": {},
+            "cpu_seconds_per_1000_readings_all": self._cpu.pop(0) if self._cpu else 0.5,
             "cpu_of_others_seconds": 0.0,
         }
 
 
 async def test_the_rounds_follow_each_other_and_each_has_tables_of_its_own(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    measured = Measured(stage)
+    measured = Measured(stage, 0.9, 0.95, 0.88)
     rounds = Rounds(
         stage,
         measured,
@@ -200,15 +202,19 @@ async def test_the_rounds_follow_each_other_and_each_has_tables_of_its_own(tmp_p
     found = await rounds.run()
     assert stage.told == [
         "up",
-        ("warm", "warming up", False),
+        *[("warm", "warming up", False)] * 3,
         ("single", "a transaction a reading", False),
         ("small", "batches of 200", False),
         ("default", "batches of 4096", True),
         ("half", "half that load", False),
         "group",
-        ("warm", "warming up", False),
+        *[("warm", "warming up", False)] * 3,
         ("default", "batches of 4096", False),
         "down",
+    ]
+    assert found["warm_ups"] == [
+        {"readings": 30_000, "cpu_seconds_per_1000_readings": [0.9, 0.95, 0.88]},
+        {"readings": 30_000, "cpu_seconds_per_1000_readings": [0.5, 0.5, 0.5]},
     ]
     by_name = {load.name: load for load in measured.loads}
     assert (by_name["a transaction a reading"].leaves, by_name["a transaction a reading"].anchors) == (1, 1)
@@ -223,3 +229,13 @@ async def test_the_rounds_follow_each_other_and_each_has_tables_of_its_own(tmp_p
     headings, table = rows(found["rounds"])
     assert len(headings) == 6
     assert ["  bytes of tables of the SCD (not with group)", *["10,000"] * 4, "-"] in table
+
+
+async def test_warming_up_ends_though_each_round_takes_less_than_the_one_before(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    measured = Measured(stage, *(1 / 2**turn for turn in range(20)))
+    rounds = Rounds(
+        stage, measured, readings=2_000, single=1, leaves=4096, profile=None, tell=lambda _line: None
+    )
+    (first, second) = (await rounds.run())["warm_ups"]
+    assert len(first["cpu_seconds_per_1000_readings"]) == len(second["cpu_seconds_per_1000_readings"]) == 4
