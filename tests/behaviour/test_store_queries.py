@@ -135,6 +135,45 @@ async def test_long_answers_over_many_buckets_are_complete_and_newest_first(stor
     assert len(await answer(store, limit=777)) == 777
 
 
+async def test_frames_of_many_batches_that_overlap_are_shown_in_order(store: Store) -> None:
+    def frame(at: int, phase: str, value: str) -> Reading:
+        kind: dict[str, Any] = {
+            "quantity": "voltageMagnitude",
+            "reading_type": "voltmagnitude",
+            "unit": "V",
+            "interval": 0,
+        }
+        return reading(value, timestamp=START + at * 20_000, phase=phase, **kind)
+
+    frames = [(at, phase) for at in range(1500) for phase in ("A", "B")]
+    contents = [[frame(at, phase, f"{turn}") for at, phase in frames[turn::3]] for turn in range(3)]
+    contents.append([frame(at, "A", "9") for at in range(700, 800)])  # corrections
+    batches = await put(store, *contents)
+    known = [
+        (row.address, row.entry, False)
+        for each in batches
+        for row in each.stored_entries()
+        if isinstance(row.entry, Reading)
+    ]
+    assert len(known) == 3100
+    for start, end, history in (
+        (None, None, True),
+        (700, 701, True),
+        (690, 810, False),
+        (0, 1, False),
+        (1499, 1500, False),
+    ):
+        query = ReadingQuery(
+            "dso-a",
+            point(),
+            start=None if start is None else START + start * 20_000,
+            end=None if end is None else START + end * 20_000,
+            history=history,
+        )
+        found = [each async for each in store.readings(query)]
+        assert [(each.address, each.reading) for each in found] == wanted(known, query), query
+
+
 async def test_many_readings_of_one_moment_are_complete(store: Store) -> None:
     await put(store, [reading(str(number), point=point(number)) for number in range(3000)])
     found = await answer(store)
@@ -145,7 +184,9 @@ _rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.builds(
         dict,
         value=st.sampled_from(["1", "2", "3"]),
-        at=st.integers(0, 3),
+        at=st.sampled_from(
+            [0, 1, 2, 3, 118, 121, 122, 2999]
+        ),  # near one another, and a day and a month apart
         point=st.integers(0, 2).map(point),
         phase=st.sampled_from(["A", "none"]),
         received_at=st.integers(START, START + 2),

@@ -12,11 +12,12 @@ from bal.core.limits import TILE_LEAVES
 from bal.core.reading import Reading
 from bal.core.stored import BatchPlace
 from bal.store.cassandra import records, registry, rows, tiles
-from bal.store.cassandra.buckets import bucket_of, era_of, slot_of, span_of
+from bal.store.cassandra.buckets import era_of, reach_of, slot_of, span_of
 from bal.store.cassandra.encoding import decode_tile
 from bal.store.cassandra.session import Session
+from bal.store.cassandra.strips import STRIP_PAGE, Partition, Strip, indexes_of, partition_of
 
-_READINGS: Final = "SELECT log, seq, idx FROM readings"
+_STRIPS: Final = "SELECT log, seq, indexes FROM readings"
 _TILES: Final = "SELECT log, seq, number FROM tiles"
 _TILE: Final = "SELECT contents FROM tiles WHERE log = ? AND seq = ? AND number = ?"
 _BATCHES: Final = "SELECT log, chunk, seq, anchor, tile_roots FROM batches"
@@ -24,9 +25,8 @@ _NOTES: Final = "SELECT log, seq, idx FROM erasures"
 _ERASED: Final = "SELECT log, seq, idx FROM erased"
 _MOVED: Final = "SELECT log, seq, state FROM marks"
 _NOTE: Final = "SELECT idx FROM erasures WHERE log = ? AND seq = ? AND idx = ?"
-_SOME: Final = """SELECT point, timestamp, idx, component, reading_type, phase, received_at, value, unit, interval, quality, log, seq
-    FROM readings WHERE source = ? AND point IN ? AND quantity = ? AND span = ? AND bucket = ?
-    AND timestamp >= ? AND timestamp <= ?"""
+_SOME: Final = """SELECT point, newest, log, seq, number, oldest, indexes, contents FROM readings
+    WHERE source = ? AND point IN ? AND quantity = ? AND span = ? AND bucket = ? AND newest >= ? AND newest <= ?"""
 _POINT_ERAS: Final = "SELECT point, era, quantity, span FROM point_eras WHERE source = ? AND point IN ?"
 _SOURCE_ERA: Final = "SELECT era FROM source_eras WHERE source = ? AND era = ?"
 _SOURCE_SLOT: Final = "SELECT slot FROM source_slots WHERE source = ? AND era = ? AND slot = ?"
@@ -35,8 +35,10 @@ _POINTS: Final = 64
 """Measuring points asked for in one request."""
 _AT_ONCE: Final = 16
 _SCAN_ROWS: Final = 5000
-_PASS_ROWS = 1 << 30
-"""Rows marked off in one pass, a bit each: 128 MiB."""
+_SCAN_STRIPS: Final = 1000
+"""Each with half a kilobyte of indexes at most."""
+_PASS_READINGS = 1 << 30
+"""Readings marked off in one pass, a bit each: 128 MiB."""
 
 Sizes = dict[tuple[str, int], int]
 """How many rows each batch may have, by log and sequence number."""
@@ -48,8 +50,8 @@ Sizes = dict[tuple[str, int], int]
 async def strays(session: Session) -> list[Address]:
     """Return the addresses of readings that are no batch's, or of a batch but there twice, moved or erased.
 
-    Reads all partitions of `readings`, with one bit of memory for each row, again for every further billion of rows, and some
-    hundred bytes for each batch. Named is only what is there at a second look: a batch may be written, carried over or
+    Reads all partitions of `readings`, with one bit of memory for each reading, again for every further billion of readings,
+    and some hundred bytes for each batch. Named is only what is there at a second look: a batch may be written, carried over or
     erased from meanwhile.
     """
     found, sizes = await _strays(session, await _sizes(session))
@@ -61,7 +63,7 @@ async def strays(session: Session) -> list[Address]:
 
 async def _strays(session: Session, sizes: Sizes) -> tuple[list[Address], Sizes]:
     """Return what a look finds, and the sizes as they are after it; `sizes`: those before it."""
-    passes = sum(sizes.values()) // _PASS_ROWS + 1
+    passes = sum(sizes.values()) // _PASS_READINGS + 1
     unknown = [row async for row in session.rows(_TILES, page=_SCAN_ROWS) if (row[0], row[1]) not in sizes]
     found = []
     for turn in range(passes):
@@ -75,20 +77,10 @@ async def _stray_readings(session: Session, passes: int, turn: int) -> tuple[lis
     """Look at the batches whose turn it is, every `passes`-th of a log; return the sizes that were held against them."""
     seen: dict[tuple[str, int], bytearray] = {}
     found: list[Address] = []
-    async for page in session.pages(_READINGS, page=_SCAN_ROWS):
-        for log, seq, index in page:
-            if seq % passes != turn:
-                continue
-            bits = seen.setdefault((log, seq), bytearray())
-            byte, bit = index >> 3, 1 << (index & 7)
-            if index < 0 or byte >= 1 << 13:
-                found.append(Address(log, seq, index))
-                continue
-            if byte >= len(bits):
-                bits.extend(bytes(byte + 1 - len(bits)))
-            if bits[byte] & bit:
-                found.append(Address(log, seq, index))
-            bits[byte] |= bit
+    async for page in session.pages(_STRIPS, page=_SCAN_STRIPS):
+        for log, seq, blob in page:
+            if seq % passes == turn:
+                found += _marked_off(seen.setdefault((log, seq), bytearray()), log, seq, blob)
     gone = {Address(*row) for cql in (_NOTES, _ERASED) async for row in session.rows(cql, page=_SCAN_ROWS)}
     found += [each for each in gone if _is_set(seen, each)]
     sizes = await _sizes(session)
@@ -96,6 +88,23 @@ async def _stray_readings(session: Session, passes: int, turn: int) -> tuple[lis
         first = sizes.get((log, seq), 0)
         found += [Address(log, seq, index) for index in range(first, 8 * len(bits)) if _bit(bits, index)]
     return found, sizes
+
+
+def _marked_off(bits: bytearray, log: str, seq: int, blob: bytes) -> list[Address]:
+    """Set the bits of a strip's indexes; return those that were set. One without indexes is named by -1."""
+    try:
+        indexes = indexes_of(blob)
+    except ValueError:
+        return [Address(log, seq, -1)]
+    found = []
+    for index in indexes:
+        byte, bit = index >> 3, 1 << (index & 7)
+        if byte >= len(bits):
+            bits.extend(bytes(byte + 1 - len(bits)))
+        if bits[byte] & bit:
+            found.append(Address(log, seq, index))
+        bits[byte] |= bit
+    return found
 
 
 def _bit(bits: bytearray, index: int) -> bool:
@@ -214,62 +223,39 @@ async def unlisted(session: Session, log: str, seq: int) -> list[Address]:
 
 
 async def _not_shown(session: Session, stored: Sequence[StoredEntry]) -> set[Address]:
-    """Return the addresses of those whose row in `readings` is not there or says something else."""
+    """Return the addresses of those that stand in no row of `readings`, or otherwise there."""
     groups: dict[tuple[str, str, int, int], dict[str, list[int]]] = {}
     wanted = {}
     for address, entry, _ in stored:
         if type(entry) is not Reading:
             continue
         wanted[address] = entry
-        span = span_of(entry.reading_type)
-        group = (entry.source, entry.quantity, span, bucket_of(entry.timestamp, span))
-        groups.setdefault(group, {}).setdefault(entry.point, []).append(entry.timestamp)
+        source, point, quantity, span, bucket = partition_of(entry)
+        group = groups.setdefault((source, quantity, span, bucket), {})
+        group.setdefault(point, []).append(entry.timestamp)
     asked = []
     for (source, quantity, span, bucket), points in groups.items():
         names = list(points)
         for at in range(0, len(names), _POINTS):
             some = names[at : at + _POINTS]
             times = [time for name in some for time in points[name]]
-            asked.append((source, some, quantity, span, bucket, min(times), max(times)))
+            asked.append((source, some, quantity, span, bucket, min(times), max(times) + reach_of(span)))
     limit = asyncio.Semaphore(_AT_ONCE)
+    batches = {(address.log, address.seq) for address in wanted}
 
     async def take(key: tuple[Any, ...]) -> None:
         async with limit:
-            async for row in session.rows(_SOME, key):
-                (
-                    point,
-                    timestamp,
-                    index,
-                    component,
-                    kind,
-                    phase,
-                    received_at,
-                    value,
-                    unit,
-                    interval,
-                    quality,
-                    log,
-                    seq,
-                ) = row
-                address = Address(log, seq, index)
-                shown = (
-                    *(
-                        key[0],
-                        point,
-                        component,
-                        key[2],
-                        kind,
-                        phase,
-                        value,
-                        unit,
-                        timestamp,
-                        interval,
-                        quality,
-                    ),
-                    received_at,
-                )
-                if address in wanted and tuple(wanted[address]) == shown:
-                    del wanted[address]
+            async for point, *row in session.rows(_SOME, key, page=STRIP_PAGE):
+                strip = Strip(*row)
+                if (strip.log, strip.seq) not in batches:
+                    continue
+                try:
+                    shown = strip.readings(Partition(key[0], point, *key[2:5]))
+                except Invalid:
+                    continue  # a query leaves it out
+                for address, each in shown:
+                    if wanted.get(address) == each:
+                        del wanted[address]
 
     await asyncio.gather(*map(take, asked))
     return set(wanted)

@@ -12,6 +12,8 @@ SLOT_SECONDS: Final = 300
 DAY_SECONDS: Final = 86_400
 ERA_SECONDS: Final = 30 * DAY_SECONDS
 """The longest bucket. What there is of a point or a source is listed by eras."""
+_REACHES: Final = 24
+"""Reaches in a bucket: 30 hours (a day's file), an hour, 12.5 seconds (more than a batch window)."""
 _LONG_PERIODS: Final = frozenset(("1", "2", "4", "5", "7"))
 """Measuring periods of ten minutes and more: 10, 15, 24 h, 30, 60 minutes (IEC 61968-9, annex C, attribute 3)."""
 _CIM_MEMBERS: Final = 11
@@ -32,6 +34,14 @@ def span_of(reading_type: str) -> int:
 def bucket_of(timestamp: int, span: int) -> int:
     """Return the number of the bucket of `span` seconds that holds `timestamp` (microseconds)."""
     return timestamp // (span * _SECOND)
+
+
+def reach_of(span: int) -> int:
+    """Return how many microseconds the readings of one row may be apart in buckets of `span` seconds.
+
+    So a query reads rows that are no further than this beyond the times it asks for.
+    """
+    return span * _SECOND // _REACHES
 
 
 def slot_of(timestamp: int) -> int:

@@ -5,7 +5,7 @@ order, and what is shown of them follows from that order alone.
 """
 
 import heapq
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from operator import attrgetter
 from typing import Any, Final
@@ -16,20 +16,18 @@ from bal.core.limits import EPOCH_MAX, EPOCH_MIN, TILE_LEAVES
 from bal.core.reading import Reading
 from bal.core.stored import ReadingQuery, StoredReading
 from bal.store.cassandra import records, tiles
-from bal.store.cassandra.buckets import SLOT_SECONDS, bucket_of, era_of, slot_of, within
-from bal.store.cassandra.session import PAGE_ROWS, Session
+from bal.store.cassandra.buckets import SLOT_SECONDS, bucket_of, era_of, reach_of, slot_of, within
+from bal.store.cassandra.session import Session
+from bal.store.cassandra.strips import STRIP_PAGE, STRIPS_OF_TIMES, Partition, Strip
 
 KEY_PARTS: Final = 6
-_FIRST_PAGE: Final = 64
+_FIRST_PAGE: Final = 32
 _SOURCE_ERAS: Final = "SELECT era FROM source_eras WHERE source = ? AND era >= ? AND era <= ?"
 _POINT_ERAS: Final = (
     "SELECT era, quantity, span FROM point_eras WHERE source = ? AND point = ? AND era >= ? AND era <= ?"
 )
 _SLOTS: Final = "SELECT slot FROM source_slots WHERE source = ? AND era = ? AND slot >= ? AND slot <= ?"
 _SLOT_TILES: Final = "SELECT log, seq, numbers FROM slot_tiles WHERE source = ? AND slot = ?"
-_READINGS: Final = """SELECT log, seq, idx, component, reading_type, phase, value, unit, timestamp, interval, quality, received_at
-    FROM readings WHERE source = ? AND point = ? AND quantity = ? AND span = ? AND bucket = ?
-    AND timestamp >= ? AND timestamp <= ?"""
 
 _Found = tuple[tuple[Any, ...], Address, Reading]
 """A row with its place in the order of the answer."""
@@ -152,20 +150,37 @@ async def _merged(streams: list[AsyncGenerator[_Found, None]]) -> AsyncGenerator
 async def _partitions(
     session: Session, query: ReadingQuery, bounds: _Bounds, era: int, quantity: str, span: int
 ) -> AsyncGenerator[_Found, None]:
-    """Yield the rows of one quantity of a point in an era, bucket after bucket."""
-    point = query.point or ""
-    page = _FIRST_PAGE
+    """Yield the readings of one quantity of a point in an era, bucket after bucket."""
+    page, reach = _FIRST_PAGE, reach_of(span)
     for bucket in await _buckets(session, query.source, bounds, era, span):
-        key = (query.source, point, quantity, span, bucket, bounds.low, bounds.high)
-        async with aclosing(session.pages(_READINGS, key, page=page)) as pages:
-            async for rows in pages:
-                for log, seq, index, component, reading_type, phase, *rest in rows:
-                    reading = Reading(query.source, point, component, quantity, reading_type, phase, *rest)
-                    address = Address(log, seq, index)
-                    place = _place(address, reading)
-                    if _follows(place, query):
-                        yield place, address, reading
-        page = PAGE_ROWS
+        partition = Partition(query.source, query.point or "", quantity, span, bucket)
+        key = (*partition, bounds.low, bounds.high + reach)
+        waiting: list[_Found] = []
+        async with aclosing(session.rows(STRIPS_OF_TIMES, key, page=page)) as rows:
+            async for row in rows:
+                strip = Strip(*row)
+                while waiting and waiting[0][2].timestamp > strip.newest:  # what is to come is older
+                    yield heapq.heappop(waiting)
+                for found in _asked_of(strip, partition, query, bounds):
+                    heapq.heappush(waiting, found)
+        while waiting:
+            yield heapq.heappop(waiting)
+        page = STRIP_PAGE
+
+
+def _asked_of(strip: Strip, partition: Partition, query: ReadingQuery, bounds: _Bounds) -> Iterator[_Found]:
+    """Yield what is asked for of a strip; one that can't be read is left out: the audit names it."""
+    if (strip.oldest or 0) > bounds.high:
+        return
+    try:
+        readings = strip.readings(partition)
+    except Invalid:
+        return
+    for address, reading in readings:
+        if bounds.low <= reading.timestamp <= bounds.high:
+            place = _place(address, reading)
+            if _follows(place, query):
+                yield place, address, reading
 
 
 async def _buckets(session: Session, source: str, bounds: _Bounds, era: int, span: int) -> list[int]:

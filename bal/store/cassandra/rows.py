@@ -4,22 +4,21 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from bal.core.address import Address
 from bal.core.entry import Entry, Erasure
 from bal.core.limits import TILE_LEAVES
 from bal.core.reading import Reading
-from bal.store.cassandra.buckets import ERA_SECONDS, SLOT_SECONDS, bucket_of, slot_of, span_of
+from bal.store.cassandra.buckets import ERA_SECONDS, SLOT_SECONDS, slot_of, span_of
 from bal.store.cassandra.session import Write
+from bal.store.cassandra.strips import strips
 
 # Rows of a batch have 1 as their write timestamp. Such a row is written with one content for ever, so it needs no order
 # among writes of its own; whatever is written or deleted later wins over it, whatever any clock says, and writing it again
 # changes nothing.
-INSERT_READING: Final = """INSERT INTO readings (source, point, quantity, span, bucket, timestamp, component, reading_type,
-    phase, received_at, log, seq, idx, value, unit, interval, quality)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP 1"""
-DELETE_READING: Final = """DELETE FROM readings WHERE source = ? AND point = ? AND quantity = ? AND span = ? AND bucket = ?
-    AND timestamp = ? AND component = ? AND reading_type = ? AND phase = ? AND received_at = ?
-    AND log = ? AND seq = ? AND idx = ?"""
+INSERT_STRIP: Final = """INSERT INTO readings (source, point, quantity, span, bucket, newest, log, seq, number,
+    oldest, indexes, contents)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP 1"""
+DELETE_STRIP: Final = """DELETE FROM readings WHERE source = ? AND point = ? AND quantity = ? AND span = ? AND bucket = ?
+    AND newest = ? AND log = ? AND seq = ? AND number = ?"""
 INSERT_TILE: Final = (
     "INSERT INTO tiles (log, seq, number, leaves, contents) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP 1"
 )
@@ -39,70 +38,35 @@ _INT: Final = struct.Struct(">i").pack
 _BIGINT: Final = struct.Struct(">q").pack
 
 
-class Texts(dict[str, bytes]):
+def strip_values(log: str, seq: int, entries: Sequence[Entry]) -> Iterator[list[bytes]]:
+    """Yield the values of `INSERT_STRIP` for every strip of a batch, those of one partition together.
+
+    In the form of the native protocol (v5, section 6): text UTF-8, int and bigint big-endian two's complement.
+    """
+    texts, log_bytes, seq_bytes = _Texts(), log.encode(), _BIGINT(seq)
+    for (source, point, quantity, span, bucket), strip in strips(log, seq, entries):
+        yield [
+            texts[source],
+            texts[point],
+            texts[quantity],
+            _INT(span),
+            _BIGINT(bucket),
+            _BIGINT(strip.newest),
+            log_bytes,
+            seq_bytes,
+            _INT(strip.number),
+            _BIGINT(strip.oldest),
+            strip.indexes,
+            strip.contents,
+        ]
+
+
+class _Texts(dict[str, bytes]):
     """UTF-8 of texts that come again and again."""
 
     def __missing__(self, text: str) -> bytes:
         encoded = self[text] = text.encode()
         return encoded
-
-
-class Spans(dict[str, tuple[int, int, bytes]]):
-    """Bucket length of reading types: in seconds, in microseconds, in the form of the protocol."""
-
-    def __missing__(self, reading_type: str) -> tuple[int, int, bytes]:
-        seconds = span_of(reading_type)
-        found = self[reading_type] = (seconds, seconds * 1_000_000, _INT(seconds))
-        return found
-
-
-def reading_values(log: str, seq: int, entries: Sequence[Entry]) -> Iterator[list[bytes]]:
-    """Yield the values of `INSERT_READING` for every reading of a batch, those of one partition together.
-
-    In the form of the native protocol (v5, section 6): text UTF-8, int and bigint big-endian two's complement.
-    """
-    texts, spans, partitions = Texts(), Spans(), dict[tuple[str, str, int], list[list[bytes]]]()
-    log_bytes, seq_bytes = log.encode(), _BIGINT(seq)
-    for index, entry in enumerate(entries):
-        if type(entry) is not Reading:
-            continue
-        (
-            source, point, component, quantity, reading_type, phase, value, unit, timestamp, interval, quality, received_at,
-        ) = entry  # fmt: skip
-        _, length, span = spans[reading_type]
-        bucket = timestamp // length
-        values = [
-            texts[source],
-            texts[point],
-            texts[quantity],
-            span,
-            _BIGINT(bucket),
-            _BIGINT(timestamp),
-            texts[component],
-            texts[reading_type],
-            texts[phase],
-            _BIGINT(received_at),
-            log_bytes,
-            seq_bytes,
-            _INT(index),
-            value.encode(),
-            texts[unit],
-            _BIGINT(interval),
-            texts[quality],
-        ]
-        partitions.setdefault((point, quantity, bucket), []).append(values)
-    for rows in partitions.values():
-        yield from rows
-
-
-def reading_key(address: Address, reading: Reading) -> tuple[object, ...]:
-    """Return the values of `DELETE_READING`."""
-    span = span_of(reading.reading_type)
-    return (
-        *(reading.source, reading.point, reading.quantity, span, bucket_of(reading.timestamp, span)),
-        *(reading.timestamp, reading.component, reading.reading_type, reading.phase, reading.received_at),
-        *address,
-    )
 
 
 def slots(entries: Sequence[Entry]) -> dict[tuple[str, int], set[int]]:
@@ -134,12 +98,10 @@ def erasure_writes(log: str, seq: int, entries: Sequence[Entry]) -> list[Write]:
 
 def removals(log: str, seq: int, entries: Sequence[Entry]) -> list[Write]:
     """Return the writes that take the rows of a batch away, but for its tiles."""
-    gone: list[Write] = []
-    for index, each in enumerate(entries):
-        if type(each) is Reading:
-            gone.append((DELETE_READING, reading_key(Address(log, seq, index), each)))
-        else:
-            gone.append((DELETE_ERASURE, (log, seq, index)))
+    gone: list[Write] = [
+        (DELETE_STRIP, (*partition, *strip.key)) for partition, strip in strips(log, seq, entries)
+    ]
+    gone += [(DELETE_ERASURE, (log, seq, i)) for i, each in enumerate(entries) if type(each) is Erasure]
     gone += [(DELETE_SLOT_TILES, (source, slot, log, seq)) for source, slot in slots(entries)]
     return gone
 

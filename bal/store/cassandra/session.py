@@ -22,7 +22,9 @@ Write: TypeAlias = tuple[str, Values]
 
 PAGE_ROWS = 2000
 BATCH_ROWS = 64
-"""Rows of a batch: with readings of some 400 bytes half of what Cassandra warns of (64 KiB would fail at 640)."""
+"""Most rows of a batch."""
+BATCH_BYTES = 32 * 1024
+"""Bytes of values that fill a batch: a quarter of what Cassandra warns of."""
 _DDL_SECONDS = 60.0
 
 
@@ -148,11 +150,15 @@ class Session:
             if isinstance(outcome, BaseException):
                 raise failed(outcome) from None
 
-    async def write_rows(self, cql: str, rows: Iterable[Sequence[bytes]], *, count: int = BATCH_ROWS) -> None:
-        """Write rows as `write_many` does, their values in the form of the protocol already: half the work of binding."""
+    async def write_rows(self, cql: str, rows: Iterable[Sequence[bytes]]) -> None:
+        """Write rows as `write_many` does, their values in the form of the protocol already: half the work of binding.
+
+        A batch is full with `BATCH_ROWS`, or with `BATCH_BYTES` of values.
+        """
         prepared = await self.prepare(cql)
         waiters: list[asyncio.Future[Any]] = []
         open_batches: dict[object, Any] = {}
+        sizes: dict[object, int] = {}
         alone = len(self._cluster.metadata.all_hosts()) <= 1
         try:
             for values in rows:
@@ -161,9 +167,11 @@ class Session:
                 replicas = None if alone else self._replicas(bound)
                 batch = open_batches.get(replicas)
                 if batch is None:
-                    batch = open_batches[replicas] = _batch(logged=False)
+                    batch, sizes[replicas] = _batch(logged=False), 0
+                    open_batches[replicas] = batch
                 batch.add(bound)
-                if len(batch) >= count:
+                sizes[replicas] += sum(map(len, values))
+                if len(batch) >= BATCH_ROWS or sizes[replicas] >= BATCH_BYTES:
                     waiters.append(await self._send(open_batches.pop(replicas)))
                     await asyncio.sleep(0)
             waiters += [await self._send(batch) for batch in open_batches.values()]

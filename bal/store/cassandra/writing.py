@@ -177,7 +177,7 @@ class Writing:
         await asyncio.gather(
             *parts,
             session.write_many(others),
-            session.write_rows(rows.INSERT_READING, rows.reading_values(log, seq, entries)),
+            session.write_rows(rows.INSERT_STRIP, rows.strip_values(log, seq, entries)),
         )
         self._listed.add(lists)
         if content.carries is not None:

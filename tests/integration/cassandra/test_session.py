@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from bal.core.errors import StoreFailed, StoreUnavailable
-from bal.store.cassandra.session import Session
+from bal.store.cassandra.session import BATCH_ROWS, Session
 from tests.patience import PATIENCE
 from tests.real import Real
 
@@ -72,6 +72,16 @@ async def test_writes_of_one_batch(session: Session) -> None:
     await session.write_together([(PUT, ("a", 1, "x")), (PUT, ("b", 1, "y"))], logged=True)
     await session.write_together([])
     assert [await session.one(ONE, (page, 1)) for page in "ab"] == [("x",), ("y",)]
+
+
+async def test_rows_of_any_size_go_in_batches_that_cassandra_takes(session: Session) -> None:
+    rows = [(f"p{number}", number, "x" * (90_000 if number % 2 else 10)) for number in range(2 * BATCH_ROWS)]
+    encoded = [[page.encode(), line.to_bytes(4), text.encode()] for page, line, text in rows]
+    await session.write_rows(
+        PUT, encoded
+    )  # as many of them as rows of a batch would be refused: 2 MiB is the most
+    found = [await session.all(GET, (page,)) for page, _, _ in rows]
+    assert found == [[(line, text)] for _, line, text in rows]
 
 
 async def test_more_requests_than_may_be_under_way(session: Session) -> None:

@@ -16,8 +16,9 @@ from bal.core.errors import Erased, StoreFailed, StoreUnavailable
 from bal.core.source import Lane
 from bal.core.stored import ErasureNote
 from bal.ports import Store
-from bal.store.cassandra.session import Session
+from bal.store.cassandra.session import Row, Session, Values
 from bal.store.cassandra.store import CassandraStore
+from bal.store.cassandra.strips import encode_readings, pack
 from tests.behaviour.stores import CassandraWorld, anchor, answer, put
 from tests.cassandra_field import reader
 from tests.real import Real
@@ -204,6 +205,45 @@ async def test_an_erasure_is_finished_when_asked_again(world: CassandraWorld) ->
 
     await prepare(0)
     assert await die_at_each_write(world, work, check) > 4
+
+
+@pytest.mark.parametrize("table", ["readings", "tiles"])
+async def test_who_erases_puts_nothing_back_that_another_takes_out_meanwhile(
+    world: CassandraWorld, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    store, session = world.store, world.store.session
+    # In pairs alike in everything but their address.
+    entries = [reading(str(number // 2), number // 2, source="dso-0") for number in range(6)]
+    (first,) = await put(store, entries, log="dso-0")
+    words = [
+        Erasure("dso-0", f"dso-0:0:{n}", first.leaves[n].hex(), "operator", "asked", START) for n in range(5)
+    ]
+    (second,) = await put(store, words, log="dso-0")
+    await anchor(store, first, second)
+    notes = [
+        ErasureNote(Address("dso-0", 0, n), Address("dso-0", 1, n), words[n], second.salts[n])
+        for n in range(5)
+    ]
+    apply, waiting = session.apply, notes[1:]
+
+    async def overtaken(cql: str, values: Values = ()) -> tuple[bool, Row]:
+        if cql.startswith(f"UPDATE {table}") and waiting:
+            note = waiting.pop()
+            await store.erase(note, bytes([note.target.index]) * 32)
+        return await apply(cql, values)
+
+    monkeypatch.setattr(session, "apply", overtaken)
+    assert await store.repetitions(entries[0]) == [Address("dso-0", 0, 0), Address("dso-0", 0, 1)]
+    await store.erase(notes[0], b"k" * 32)
+    assert not waiting
+    assert [each.address for each in await answer(store, "dso-0", point=point())] == [Address("dso-0", 0, 5)]
+    assert [row.address.index for row in await store.entries("dso-0", 0)] == [5]
+    assert await store.repetitions(entries[0]) == []
+    assert await store.repetitions(entries[5]) == [Address("dso-0", 0, 5)]
+    assert await store.strays() == []
+    assert await store.unlisted("dso-0", 0) == []
+    ((indexes, contents),) = await session.all("SELECT indexes, contents FROM readings")
+    assert (indexes, contents) == (pack([5]), encode_readings([entries[5]])), "nothing else is kept"
 
 
 async def test_a_reader_is_refused_what_writes(real: Real, world: CassandraWorld) -> None:

@@ -11,6 +11,7 @@ from bal.core.address import Address
 from bal.store.cassandra import auditing, registry
 from bal.store.cassandra.encoding import encode_tiles
 from bal.store.cassandra.session import Row, Session, Values
+from bal.store.cassandra.strips import pack
 from tests.unit.store.rows import reading
 
 TABLES = ("readings", "tiles", "batches", "erasures", "erased", "marks")
@@ -30,7 +31,7 @@ class Tables(Session):
     def batch(self, seq: int) -> None:
         self.held["batches"].append(("bal-1", 0, seq, '{"size": 2}', b""))
         self.held["tiles"].append(("bal-1", seq, 0))
-        self.held["readings"] += [("bal-1", seq, 0), ("bal-1", seq, 1)]
+        self.held["readings"].append(("bal-1", seq, pack([0, 1])))
 
     async def pages(self, cql: str, values: Values = (), *, page: int = 0) -> AsyncGenerator[list[Row], None]:
         (name,) = (name for name in TABLES if cql.endswith(f"FROM {name}"))
@@ -67,9 +68,11 @@ async def test_a_look_reads_each_table_once_and_the_records_before_it_too() -> N
 async def test_strays_are_what_two_looks_find() -> None:
     tables = Tables(3)
     tables.held["tiles"].append(("bal-1", 7, 0))
-    tables.held["readings"] += [("bal-1", 2, 2), ("bal-2", 0, 0), ("bal-1", 0, 1)]
+    tables.held["readings"] += [("bal-1", 2, pack([2])), ("bal-2", 0, pack([0])), ("bal-1", 0, pack([1]))]
+    tables.held["readings"] += [("bal-1", 1, blob) for blob in (b"\0", b"", None)]
     assert await auditing.strays(tables) == [
         Address("bal-1", 0, 1),
+        Address("bal-1", 1, -1),
         Address("bal-1", 2, 2),
         Address("bal-1", 7, 0),
         Address("bal-1", 7, 1),
@@ -79,8 +82,8 @@ async def test_strays_are_what_two_looks_find() -> None:
 
 
 async def test_many_rows_are_marked_off_some_batches_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditing, "_PASS_ROWS", 4)
+    monkeypatch.setattr(auditing, "_PASS_READINGS", 4)
     tables = Tables(5)
-    tables.held["readings"].append(("bal-1", 4, 2))
+    tables.held["readings"].append(("bal-1", 4, pack([2])))
     assert await auditing.strays(tables) == [Address("bal-1", 4, 2)]
     assert tables.scans["readings"] == 2 * 3
