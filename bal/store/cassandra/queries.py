@@ -5,6 +5,7 @@ order, and what is shown of them follows from that order alone.
 """
 
 import heapq
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from operator import attrgetter
@@ -17,11 +18,14 @@ from bal.core.reading import Reading
 from bal.core.stored import ReadingQuery, StoredReading
 from bal.store.cassandra import records, tiles
 from bal.store.cassandra.buckets import SLOT_SECONDS, bucket_of, era_of, reach_of, slot_of, within
+from bal.store.cassandra.encoding import Numbered
 from bal.store.cassandra.session import Session
 from bal.store.cassandra.strips import STRIP_PAGE, STRIPS_OF_TIMES, Partition, Strip
 
 KEY_PARTS: Final = 6
 _FIRST_PAGE: Final = 32
+_TILES: Final = 64
+"""Tiles kept by a query for a whole source: some 10 MB."""
 _SOURCE_ERAS: Final = "SELECT era FROM source_eras WHERE source = ? AND era >= ? AND era <= ?"
 _POINT_ERAS: Final = (
     "SELECT era, quantity, span FROM point_eras WHERE source = ? AND point = ? AND era >= ? AND era <= ?"
@@ -195,27 +199,51 @@ async def _buckets(session: Session, source: str, bounds: _Bounds, era: int, spa
 
 
 async def _of_source(session: Session, query: ReadingQuery) -> AsyncGenerator[_Found, None]:
-    bounds = _Bounds(query)
+    bounds, near = _Bounds(query), _Tiles(session)
     source, low, high = query.source, slot_of(bounds.low), slot_of(bounds.high)
     for (era,) in await session.all(_SOURCE_ERAS, (source, era_of(bounds.low), era_of(bounds.high))):
         async for (slot,) in session.rows(_SLOTS, (source, era, low, high)):
-            for row in await _slot(session, query, bounds, slot):
+            for row in await _slot(session, near, query, bounds, slot):
                 yield row
 
 
-async def _slot(session: Session, query: ReadingQuery, bounds: _Bounds, slot: int) -> list[_Found]:
+class _Tiles:
+    """Tiles read last: files of days have many five minutes in one tile, and each asks for it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._read: OrderedDict[tuple[str, int, int], dict[int, list[Numbered]]] = OrderedDict()
+
+    async def readings(self, log: str, seq: int, number: int, slot: int) -> list[Numbered]:
+        """Return the readings of five minutes that a tile holds. `Invalid` for one that can't be read."""
+        place = log, seq, number
+        if place not in self._read:
+            slots: dict[int, list[Numbered]] = {}
+            for row in await tiles.some(self._session, *place):
+                if type(row.entry) is Reading:
+                    slots.setdefault(slot_of(row.entry.timestamp), []).append(row)
+            self._read[place] = slots
+        self._read.move_to_end(place)
+        if len(self._read) > _TILES:
+            self._read.popitem(last=False)
+        return self._read[place].get(slot, [])
+
+
+async def _slot(
+    session: Session, near: _Tiles, query: ReadingQuery, bounds: _Bounds, slot: int
+) -> list[_Found]:
     """Return the rows of five minutes, in order; tiles that can't be read are left out: the audit names them."""
     found: list[_Found] = []
     async for log, seq, numbers in session.rows(_SLOT_TILES, (query.source, slot)):
         for number in _numbers(numbers):
             try:
-                rows = await tiles.some(session, log, seq, number)
+                rows = await near.readings(log, seq, number, slot)
             except Invalid:
                 continue
             for index, entry, _ in rows:
                 if type(entry) is not Reading or entry.source != query.source:
                     continue
-                if not bounds.low <= entry.timestamp <= bounds.high or slot_of(entry.timestamp) != slot:
+                if not bounds.low <= entry.timestamp <= bounds.high:
                     continue
                 if query.quantity in (None, entry.quantity):
                     address = Address(log, seq, index)
