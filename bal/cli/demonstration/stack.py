@@ -26,23 +26,11 @@ from bal.stack.server import Guest
 from bal.stack.servers import servers
 from bal.stack.stack import Stack
 from bal.store.cassandra.session import Session
+from bal.store.cassandra.strips import Partition, Strip, encode_readings
 
 _PUBLISHED_SECONDS = 120.0
-_KEY = (
-    "source",
-    "point",
-    "quantity",
-    "span",
-    "bucket",
-    "timestamp",
-    "component",
-    "reading_type",
-    "phase",
-    "received_at",
-    "log",
-    "seq",
-    "idx",
-)
+_PARTITION = ("source", "point", "quantity", "span", "bucket")
+_STRIP = ("newest", "log", "seq", "number")
 
 
 class OnStack:
@@ -124,22 +112,24 @@ class OnStack:
         keyspace = cassandra_access(load(self.home.path)).keyspace
         ports = self._stack.facts().ports["cassandra"]
         session = await Session.connect(administrator(self._stack.layout, ports))
-        change = (
-            f"UPDATE {keyspace}.readings SET value = ? WHERE {' AND '.join(f'{each} = ?' for each in _KEY)}"  # noqa: S608
-        )
+        names = (*_PARTITION, *_STRIP)
+        change = f"UPDATE {keyspace}.readings SET contents = ? WHERE {' AND '.join(f'{each} = ?' for each in names)}"  # noqa: S608
+        columns = f"{', '.join(names)}, oldest, indexes, contents"
         try:
-            row = await session.one(f"SELECT value, {', '.join(_KEY)} FROM {keyspace}.readings LIMIT 1")  # noqa: S608
+            row = await session.one(f"SELECT {columns} FROM {keyspace}.readings LIMIT 1")  # noqa: S608
             if row is None:
                 message = "Cassandra holds no reading"
                 raise Failed(message)
-            before, *key = row
-            after = canonical_value(str(Decimal(before) + 1))
-            await session.write(change, (after, *key))
+            partition, strip = Partition(*row[: len(_PARTITION)]), Strip(*row[len(_PARTITION) :])
+            (address, reading), *others = strip.readings(partition)
+            after = canonical_value(str(Decimal(reading.value) + 1))
+            altered = encode_readings([reading._replace(value=after), *(each for _, each in others)])
+            await session.write(change, (altered, *partition, *strip.key))
             try:
                 # A row that is not its leaf's leaves the place of its leaf without a row.
-                yield Tampered(":".join(map(str, key[-3:])), before, after, "missing")
+                yield Tampered(str(address), reading.value, after, "missing")
             finally:
-                await session.write(change, (before, *key))
+                await session.write(change, (strip.contents, *partition, *strip.key))
         finally:
             await session.close()
 

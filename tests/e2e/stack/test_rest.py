@@ -9,6 +9,7 @@ import pytest
 from bal.core.address import Address
 from bal.core.limits import TILE_LEAVES
 from bal.store.cassandra.encoding import decode_tile
+from bal.store.cassandra.strips import indexes_of
 from tests.cassandra_field import connected
 from tests.e2e import documents
 from tests.e2e.command import Shell
@@ -80,7 +81,11 @@ async def test_from_https_to_certificate_to_erasure(
 async def stored(shell: Shell, address: Address) -> tuple[int, bool]:
     """Return how many rows of readings have an address, and whether its tile or its batch's record holds its entry."""
     async with connected(access(shell)) as session:
-        rows = [tuple(row) for row in await session.all("SELECT log, seq, idx FROM readings")]
+        rows = [
+            Address(log, seq, index)
+            for log, seq, indexes in await session.all("SELECT log, seq, indexes FROM readings")
+            for index in indexes_of(indexes)
+        ]
         tile = await session.one(
             "SELECT contents FROM tiles WHERE log = ? AND seq = ? AND number = ?",
             (address.log, address.seq, address.index // TILE_LEAVES),
@@ -91,4 +96,4 @@ async def stored(shell: Shell, address: Address) -> tuple[int, bool]:
             "SELECT seq, payload FROM batches WHERE log = ? AND chunk = 0", (address.log,)
         )
     assert [seq for seq, payload in payloads if seq == address.seq and payload] == []
-    return rows.count(tuple(address)), any(entry.index == address.index for entry in entries)
+    return rows.count(address), any(entry.index == address.index for entry in entries)
