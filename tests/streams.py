@@ -1,7 +1,8 @@
 """Kafka in tests: a BAL on the real broker, and everything that stands on a topic, read by the administrator."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,21 +40,14 @@ class Topics:
 
     def __init__(self, access: KafkaAccess, names: Sequence[str]) -> None:
         self._settings = access.administrator() or {}
-        self._places = [
-            (TopicPartition(name, partition), end)
-            for name in names
-            for partition, end in enumerate(self._ends(name))
-        ]
+        with _consuming(self._settings) as consumer:
+            self._starts = [each for name in names for each in _ends(consumer, name)]
 
     def read(self) -> list[Found]:
         """Return what has come since, in order of address as far as every partition is in that order."""
-        parts = []
-        for place, start in self._places:
-            parts.append(_part(self._settings, place, start))
+        with _consuming(self._settings) as consumer:
+            parts = _read(consumer, self._starts)
         return list(heapq.merge(*parts, key=lambda found: found.address))
-
-    def _ends(self, name: str) -> list[int]:
-        return _ends(self._settings, name)
 
 
 class Stream:
@@ -69,41 +63,51 @@ class Stream:
 
     def count(self) -> int:
         """Return how many records stand there."""
-        return sum(_ends(self._settings, self.topic))
+        with _consuming(self._settings) as consumer:
+            return sum(each.offset for each in _ends(consumer, self.topic))
 
     def read(self) -> list[list[Found]]:
         """Return the records of each partition, in its order."""
-        count = len(_ends(self._settings, self.topic))
-        return [_part(self._settings, TopicPartition(self.topic, each), 0) for each in range(count)]
+        with _consuming(self._settings) as consumer:
+            partitions = [each.partition for each in _ends(consumer, self.topic)]
+            return _read(consumer, [TopicPartition(self.topic, each, 0) for each in partitions])
 
 
-def _consumer(settings: dict[str, Any]) -> Any:
-    return Consumer({"group.id": "tests", "enable.auto.commit": False, **settings})
-
-
-def _ends(settings: dict[str, Any], name: str) -> list[int]:
-    consumer = _consumer(settings)
+@contextmanager
+def _consuming(settings: dict[str, Any]) -> Iterator[Any]:
+    """Yield one consumer: each that connects costs Kafka a handshake and a look at the revocation list."""
+    consumer = Consumer({"group.id": "tests", "enable.auto.commit": False, **settings})
     try:
-        topic = consumer.list_topics(name, timeout=PATIENCE).topics[name]
-        assert topic.error is None, topic.error
-        count = len(topic.partitions)
-        places = [TopicPartition(name, each) for each in range(count)]
-        return [consumer.get_watermark_offsets(each, timeout=PATIENCE)[1] for each in places]
+        yield consumer
     finally:
         consumer.close()
 
 
-def _part(settings: dict[str, Any], place: TopicPartition, start: int) -> list[Found]:
-    consumer = _consumer(settings)
-    try:
-        _, end = consumer.get_watermark_offsets(place, timeout=PATIENCE)
-        found: list[Found] = []
-        consumer.assign([TopicPartition(place.topic, place.partition, start)])
-        while len(found) < end - start:
-            for message in consumer.consume(end - start, 1.0):
-                assert message.error() is None, message.error()
+def _ends(consumer: Any, name: str) -> list[TopicPartition]:
+    """Return where each partition of a topic ends."""
+    topic = consumer.list_topics(name, timeout=PATIENCE).topics[name]
+    assert topic.error is None, topic.error
+    return [
+        TopicPartition(name, each, _end(consumer, TopicPartition(name, each)))
+        for each in range(len(topic.partitions))
+    ]
+
+
+def _end(consumer: Any, place: TopicPartition) -> int:
+    end: int = consumer.get_watermark_offsets(place, timeout=PATIENCE)[1]
+    return end
+
+
+def _read(consumer: Any, starts: Sequence[TopicPartition]) -> list[list[Found]]:
+    """Return what stands in each partition now, from the offset in `starts` on."""
+    counts = {(each.topic, each.partition): _end(consumer, each) - each.offset for each in starts}
+    found: dict[tuple[str, int], list[Found]] = {place: [] for place in counts}
+    consumer.assign([each for each in starts if counts[each.topic, each.partition]])
+    while any(len(found[place]) < count for place, count in counts.items()):
+        for message in consumer.consume(500, 1.0):
+            assert message.error() is None, message.error()
+            place = message.topic(), message.partition()
+            if len(found[place]) < counts[place]:
                 headers = dict(message.headers())
-                found.append(Found(place.topic, place.partition, message.key(), message.value(), headers))
-        return found
-    finally:
-        consumer.close()
+                found[place].append(Found(*place, message.key(), message.value(), headers))
+    return [*found.values()]

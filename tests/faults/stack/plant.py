@@ -43,7 +43,7 @@ async def until(happened: Callable[[], bool], what: str, seconds: float = PATIEN
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(happened):
         assert time.monotonic() < end, f"never happened: {what}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
 
 
 class Sender:

@@ -76,5 +76,10 @@ async def test_a_crash_between_two_steps(
         assert await check_source(plant.home, sent, plant.stream(sent.plan.source), key)
     mixed = await rows(plant.home, f"{MIXED}{suffix}", history=True)
     assert [row["value"] for row in mixed] == ["13", "11"]
-    await check_audit(plant.home)
     figure(f"{len(before)} of {len(after)} messages had a receipt")
+
+
+@pytest.mark.timeout(600)
+async def test_an_audit_after_all_of_them_finds_nothing(plant: Plant) -> None:
+    report = await check_audit(plant.home)
+    figure(f"{report.readings} readings in {report.batches} batches")
