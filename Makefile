@@ -14,7 +14,7 @@ help: ## list the targets
 demo: demo-venv ## meters and PMUs to certified readings in a minute; a tampered row found out
 	.venv/bin/bal demo $(ARGS)
 
-test: lint stack ## lint, install the real servers, then every test, in two halves side by side (STACK=0 leaves the servers out)
+test: lint stack ## lint, install the real servers, then every test, in three parts side by side (STACK=0 leaves the servers out)
 	@$(PY) make/tests.py $(ARGS)
 
 lint: dev-venv ## format, lint, types, import rules

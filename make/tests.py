@@ -1,7 +1,8 @@
-"""Run the tests: those that ask for a real server beside the others, each in a pytest of its own, on two cores at least.
+"""Run the tests in parts side by side, each in a pytest of its own: they wait for servers most of the time.
 
-Options are pytest's and go to both, as PYTEST_ADDOPTS does. What the tests on real servers print is shown as it comes,
-what the others print at their end. With STACK=0 there is one pytest, which tells what it leaves out.
+The parts are the tests that ask for all real servers, those that ask for one, with servers of their own, and all others.
+Options are pytest's and go to each, as PYTEST_ADDOPTS does. What the first part prints is shown as it comes, what the
+others print at their end. With STACK=0 there is one pytest, which tells what it leaves out.
 """
 
 import argparse
@@ -12,14 +13,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import IO, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PYTEST: Final = (sys.executable, "-m", "pytest", "--durations=25")
-PARTS: Final = {"real": "real", "others": "not real"}
-"""Name of each part to the expression that selects its tests."""
+PARTS: Final = {"grid": "grid", "real": "real and not grid", "others": "not real"}
+"""Name of each part to the expression that selects its tests; the first is shown as it runs."""
 FILES: Final = (("--junitxml", "--junit-xml"), ("--log-file",), ("--report-log",))
 """Options, by all their names, whose file each part writes as a whole."""
 NOTHING: Final = 5
@@ -56,25 +59,28 @@ def joined(codes: Sequence[int]) -> int:
 
 
 def side_by_side(options: Sequence[str]) -> int:
-    """Run both parts; return their exit code."""
+    """Run all parts; return their exit code."""
     running: list[subprocess.Popen[bytes]] = []
     hand_on(running)
-    with TemporaryFile() as said:
-        real = subprocess.Popen(command("real", options), cwd=ROOT)
-        running.append(real)
-        others = subprocess.Popen(
-            command("others", options),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,  # one keyboard: it would wait for an answer to what it does not show
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        running.append(others)
-        with ThreadPoolExecutor(1) as pool:
-            told = pool.submit(_told, others, said)
-            real.wait()
-            told.result()
-    return joined([real.returncode, others.returncode])
+    shown, *hidden = PARTS
+    with ExitStack() as files, ThreadPoolExecutor(len(hidden)) as pool:
+        running.append(subprocess.Popen(command(shown, options), cwd=ROOT))
+        told, one_at_a_time = [], Lock()
+        for name in hidden:
+            said = files.enter_context(TemporaryFile())
+            part = subprocess.Popen(
+                command(name, options),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,  # one keyboard: it would wait for an answer to what it does not show
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+            running.append(part)
+            told.append(pool.submit(_told, part, said, one_at_a_time))
+        running[0].wait()
+        for each in told:
+            each.result()
+    return joined([part.returncode for part in running])
 
 
 def hand_on(running: Sequence["subprocess.Popen[bytes]"]) -> None:
@@ -89,11 +95,12 @@ def hand_on(running: Sequence["subprocess.Popen[bytes]"]) -> None:
         signal.signal(number, interrupt)
 
 
-def _told(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+def _told(process: "subprocess.Popen[bytes]", said: IO[bytes], one_at_a_time: Lock) -> None:
     process.wait()
     said.seek(0)
-    sys.stdout.buffer.write(b"\n" + said.read())
-    sys.stdout.flush()
+    with one_at_a_time:
+        sys.stdout.buffer.write(b"\n" + said.read())
+        sys.stdout.flush()
 
 
 def main() -> int:

@@ -177,9 +177,9 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for `real`; give those that are marked the time to start a server."""
+    """Mark the tests that ask for `real` or `grid`; give those on real servers the time to start one."""
     for item in items:
-        if "real" in getattr(item, "fixturenames", ()):
-            item.add_marker("real")
+        for fixture in {"real", "grid"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(fixture)
         if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(START_SECONDS))

@@ -30,7 +30,7 @@ from tests.grid import Grid
 from tests.patience import PATIENCE
 from tests.streams import Stream
 
-LEASE = 5.0
+LEASE = 8.0
 ENDLESS = 100_000
 """More documents than are sent before the last fault."""
 READER = "faults-reader"
