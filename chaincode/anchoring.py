@@ -74,8 +74,12 @@ async def get_head(stub: Stub, log: str) -> dict[str, object]:
 
 
 async def list_heads(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
-    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first)."""
-    return await read_page(stub, head_key, "log", after, limit)
+    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first).
+
+    Where an anchor stands behind a head, which this contract never writes, it is in the head's member `beyond`.
+    """
+    heads = await read_page(stub, head_key, "log", after, limit)
+    return [await _with_what_is_beyond(stub, head) for head in heads]
 
 
 async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:
@@ -120,6 +124,12 @@ async def _head(stub: Stub, log: str) -> Head:
     if found is None:
         raise ContractError("unknown_log", f"log {log} is not registered: RegisterLog comes first")
     return Head.from_json(found)
+
+
+async def _with_what_is_beyond(stub: Stub, found: dict[str, object]) -> dict[str, object]:
+    head = Head.from_json(found)
+    beyond = await read(stub, anchor_key(head.log, head.next))
+    return found if beyond is None else {**found, "beyond": beyond}
 
 
 async def _standing(stub: Stub, known: Anchor) -> dict[str, object]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bal.core.address import Address
 from bal.publish.kafka import KafkaAccess
@@ -62,9 +62,14 @@ class Stream:
         }
 
     def count(self) -> int:
-        """Return how many records stand there."""
+        """Return how many records stand there, 0 where there is no such topic."""
         with _consuming(self._settings) as consumer:
-            return sum(each.offset for each in _ends(consumer, self.topic))
+            try:
+                return sum(each.offset for each in _ends(consumer, self.topic))
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    return 0
+                raise
 
     def read(self) -> list[list[Found]]:
         """Return the records of each partition, in its order."""
@@ -86,7 +91,8 @@ def _consuming(settings: dict[str, Any]) -> Iterator[Any]:
 def _ends(consumer: Any, name: str) -> list[TopicPartition]:
     """Return where each partition of a topic ends."""
     topic = consumer.list_topics(name, timeout=PATIENCE).topics[name]
-    assert topic.error is None, topic.error
+    if topic.error is not None:
+        raise KafkaException(topic.error)
     return [
         TopicPartition(name, each, _end(consumer, TopicPartition(name, each)))
         for each in range(len(topic.partitions))

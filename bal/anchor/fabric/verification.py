@@ -44,8 +44,6 @@ class Verification:
         self._previous = b""
         self._members = Membership()
         self._pages: OrderedDict[str, dict[int, dict[str, Any]]] = OrderedDict()
-        self._listed_to: dict[str, int | None] = {}
-        """Up to where the peer's last page of a log's anchors reached, None where it was full."""
         self._written: dict[str, tuple[int, Any]] = {}
         """What the blocks wrote last under keys that are no anchor's, and in which block."""
         self._ends: dict[str, Head] = {}
@@ -140,7 +138,6 @@ class Verification:
         listed = await self._asked("ListAnchors", log, str(seq), str(MAX_LIST), read=read_records) or []
         page = {int(each["seq"]): each for each in listed}
         self._pages[log] = page
-        self._listed_to[log] = max(page, default=seq - 1) + 1 if len(listed) < MAX_LIST else None
         self._pages.move_to_end(log)
         if len(self._pages) > _LOGS:
             self._pages.popitem(last=False)
@@ -157,17 +154,7 @@ class Verification:
         ):
             async for each in self._all(function, member):
                 found[key_of(each[member])] = each
-        for log in [key.removeprefix(head_key("")) for key in found if key.startswith(head_key(""))]:
-            found |= await self._beyond(log)
         return {key: each for key, each in found.items() if written.get(key) != each}
-
-    async def _beyond(self, log: str) -> dict[str, Any]:
-        """Return the anchor that the peer answers after the last one of a log that blocks have written, by key."""
-        head = self._written.get(head_key(log))
-        end = int(head[1]["next"]) if head is not None else 0
-        if self._listed_to.get(log) == end:  # what showed the last one showed none after it
-            return {}
-        return {anchor_key(log, end): each for each in await self._listed("ListAnchors", log, str(end), "1")}
 
     async def _all(self, function: str, member: str) -> AsyncIterator[dict[str, Any]]:
         """Yield all records of a list that goes by the name in `member`."""

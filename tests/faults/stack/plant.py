@@ -93,7 +93,7 @@ class Sender:
         return Command(
             self._folder,
             self._folder / f"{self.source}.log",
-            "simulate", "dso", "--source", self.source, "--meters", "3", "--interval-seconds", "0.2",
+            "simulate", "dso", "--source", self.source, "--meters", "3", "--interval-seconds", "0.3",
             "--window", str(WINDOW), "--documents", str(documents), "--retry-seconds", "2", *self._door,
             "--drain-seconds", str(PATIENCE), "--json", "--outbox", str(outbox), "--receipts", str(self.record),
         )  # fmt: skip
@@ -109,7 +109,7 @@ class Plant:
         self.url = f"https://127.0.0.1:{free_port()}"
         path = self.home.path / "bal.toml"
         gateway = f"port = {self.url.rpartition(':')[2]}\ntoken_seconds = 86400\n"
-        lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 300\n"
+        lane = f"\n[lane]\nlease_seconds = {LEASE}\nbatch_leaves = 64\nbatch_window_ms = 500\n"
         path.write_text(path.read_text().replace("port = 0\n", gateway) + lane)
         self.settings = load(self.home.path)
         self.service: Command | None = None

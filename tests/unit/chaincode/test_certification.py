@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chaincode import canonical
 from chaincode.anchor import GENESIS, MAX_SOURCES, Anchor
 from chaincode.certification import FUNCTIONS, MAX_ANCHORS_ARGUMENT, MAX_ARGUMENT
 from chaincode.chain import MAX_ANCHORS, Head, check_anchor, check_anchors
@@ -292,6 +293,15 @@ async def test_logs_are_listed_by_name() -> None:
             assert [each[member] for each in page] == names[place + 1 : place + 3]
     assert await world.run("ListHeads", "", "1") == [await world.run("GetHead", "a")]
     assert await world.run("ListSources", "b", "1") == [await world.run("GetSource", "log")]
+
+
+async def test_an_anchor_that_stands_behind_a_head_is_listed_with_it() -> None:
+    world = await registered()
+    (stray,) = await world.run("Anchor", argument(chain(1)))
+    head = await world.run("GetHead", "bal-1")
+    assert head in await world.run("ListHeads", "", "256")
+    world.state[anchor_key("bal-1", 1)] = canonical.encode(stray)
+    assert {**head, "beyond": stray} in await world.run("ListHeads", "", "256")
 
 
 def test_the_largest_submission_fits_its_limit() -> None:
