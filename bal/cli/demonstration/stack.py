@@ -29,8 +29,6 @@ from bal.store.cassandra.session import Session
 from bal.store.cassandra.strips import Partition, Strip, encode_readings
 
 _PUBLISHED_SECONDS = 120.0
-_PARTITION = ("source", "point", "quantity", "span", "bucket")
-_STRIP = ("newest", "log", "seq", "number")
 
 
 class OnStack:
@@ -112,24 +110,26 @@ class OnStack:
         keyspace = cassandra_access(load(self.home.path)).keyspace
         ports = self._stack.facts().ports["cassandra"]
         session = await Session.connect(administrator(self._stack.layout, ports))
-        names = (*_PARTITION, *_STRIP)
-        change = f"UPDATE {keyspace}.readings SET contents = ? WHERE {' AND '.join(f'{each} = ?' for each in names)}"  # noqa: S608
-        columns = f"{', '.join(names)}, oldest, indexes, contents"
+        columns = (*Partition._fields, *Strip._fields)
         try:
-            row = await session.one(f"SELECT {columns} FROM {keyspace}.readings LIMIT 1")  # noqa: S608
+            row = await session.one(f"SELECT {', '.join(columns)} FROM {keyspace}.readings LIMIT 1")  # noqa: S608
             if row is None:
                 message = "Cassandra holds no reading"
                 raise Failed(message)
-            partition, strip = Partition(*row[: len(_PARTITION)]), Strip(*row[len(_PARTITION) :])
+            width = len(Partition._fields)
+            partition, strip = Partition(*row[:width]), Strip(*row[width:])
+            key = (*partition, *strip.key)
+            its = " AND ".join(f"{name} = ?" for name in columns[: len(key)])
+            change = f"UPDATE {keyspace}.readings SET contents = ? WHERE {its}"  # noqa: S608
             (address, reading), *others = strip.readings(partition)
             after = canonical_value(str(Decimal(reading.value) + 1))
             altered = encode_readings([reading._replace(value=after), *(each for _, each in others)])
-            await session.write(change, (altered, *partition, *strip.key))
+            await session.write(change, (altered, *key))
             try:
                 # A row that is not its leaf's leaves the place of its leaf without a row.
                 yield Tampered(str(address), reading.value, after, "missing")
             finally:
-                await session.write(change, (strip.contents, *partition, *strip.key))
+                await session.write(change, (strip.contents, *key))
         finally:
             await session.close()
 
