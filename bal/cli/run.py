@@ -36,6 +36,7 @@ def run(
 async def _run(home: Home, mqtt_port: int | None, gateway_port: int | None, *, as_json: bool) -> None:
     from bal.bootstrap.doors import running
     from bal.config import load
+    from bal.garbage import collect_seldom
     from bal.log import configure
 
     settings = load(home.create().path)
@@ -50,6 +51,7 @@ async def _run(home: Home, mqtt_port: int | None, gateway_port: int | None, *, a
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with running(home, settings) as service:
+        collect_seldom()
         if as_json:
             print_json({"ready": True, **service.facts})
         else:

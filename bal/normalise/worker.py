@@ -14,6 +14,7 @@ from bal.core.errors import BalError
 from bal.core.message import Form, Message
 from bal.core.pseudonym import PseudonymKey
 from bal.core.source import Source
+from bal.garbage import collect_seldom
 from bal.normalise.parts import pack, parts
 from bal.ports import NormalisedPart
 
@@ -45,7 +46,8 @@ class Task(NamedTuple):
 
 
 def prepare() -> None:
-    """Make a process end with its parent, and leave Ctrl-C to it."""
+    """Make a process end with its parent, leave Ctrl-C to it, and not look for garbage where there is none."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 

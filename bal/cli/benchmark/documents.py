@@ -3,6 +3,8 @@
 import time
 from typing import Final
 
+METERS: Final = 1000
+"""Of a document, unless a round asks for fewer."""
 _QUARTER: Final = 900
 _BEGIN: Final = 1_767_225_600
 

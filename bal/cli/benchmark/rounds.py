@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bal.cli.benchmark.documents import METERS
 from bal.cli.benchmark.operator import Operator
 from bal.cli.benchmark.round import Load, Round
 from bal.cli.benchmark.stack import BenchStack, Tell
 from bal.resources import resource
 
-_METERS: Final = 1000
 _BATCH: Final = 200
 _PACED_SECONDS: Final = 15
-_WARM_ROUNDS: Final = range(3, 5)
-"""At least and at most: in the second round compilers may have more to do than in the first."""
-_WARM_SECONDS: Final = 120.0
+_WARM_ROUNDS: Final = 10
+_WARM_SECONDS: Final = 180.0
 _STILL_FALLS: Final = 0.95
-"""Of the CPU time a reading took in the round before: servers are warm once a round takes more than that."""
+"""Of the least CPU time a reading has taken so far: a round that takes more than that has brought nothing."""
+_IN_VAIN: Final = 2
+"""Rounds one after the other that bring nothing once servers are warm; a single one may be a matter of chance."""
 _OPERATORS: Final = ("single", "small", "default", "half", "warm")
 """Each round whose tables are counted has an operator, and with it a keyspace, of its own."""
 
@@ -43,7 +44,7 @@ class Rounds:
         """Take `readings` for the round with batches of `leaves`, `single` for that with a transaction a reading."""
         self._stack = stack
         self._round = measured
-        self._documents = max(1, readings // _METERS)
+        self._documents = max(1, readings // METERS)
         self._single = single
         self._leaves = leaves
         self._profile = profile
@@ -69,7 +70,7 @@ class Rounds:
                 ),
             }
             half = rounds["default"]["certified_readings_per_second"] / 2
-            paced = max(1, min(documents, int(_PACED_SECONDS * half / _METERS)))
+            paced = max(1, min(documents, int(_PACED_SECONDS * half / METERS)))
             rounds["half"] = await self._measure(who["half"], "half that load", leaves, paced, rate=half)
             self._stack.restart_cassandra("group")
             for name, found in rounds.items():
@@ -85,19 +86,17 @@ class Rounds:
             }
 
     async def _warm_up(self, operator: Operator) -> dict[str, Any]:
-        """Send until a reading takes no less CPU time than in the round before, for three rounds at least, four or two minutes at most.
+        """Send until two rounds have brought no saving of CPU time a reading; ten rounds or three minutes at most.
 
         A stack of a utility's runs for months: what its compilers do in their first minutes is no figure of it.
         """
-        begun, lowest, readings = time.monotonic(), math.inf, 0
+        begun, lowest, in_vain, readings = time.monotonic(), math.inf, 0, 0
         used: list[float] = []
-        for number in range(1, _WARM_ROUNDS.stop):
+        while len(used) < _WARM_ROUNDS and in_vain < _IN_VAIN and time.monotonic() - begun < _WARM_SECONDS:
             found = await self._measure(operator, "warming up", self._leaves, max(1, self._documents // 2))
             readings += found["readings"]
             used.append(found["cpu_seconds_per_1000_readings_all"])
-            still = number in _WARM_ROUNDS and used[-1] > _STILL_FALLS * lowest
-            if still or time.monotonic() - begun > _WARM_SECONDS:
-                break
+            in_vain = in_vain + 1 if used[-1] > _STILL_FALLS * lowest else 0
             lowest = min(lowest, used[-1])
         return {"readings": readings, "cpu_seconds_per_1000_readings": used}
 
@@ -108,7 +107,7 @@ class Rounds:
         leaves: int,
         documents: int,
         *,
-        meters: int = _METERS,
+        meters: int = METERS,
         anchors: int = 64,
         rate: float = 0.0,
         profile: Path | None = None,

@@ -233,9 +233,19 @@ async def test_the_rounds_follow_each_other_and_each_has_tables_of_its_own(tmp_p
 
 async def test_warming_up_ends_though_each_round_takes_less_than_the_one_before(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    measured = Measured(stage, *(1 / 2**turn for turn in range(20)))
+    measured = Measured(stage, *(1 / 2**turn for turn in range(30)))
     rounds = Rounds(
         stage, measured, readings=2_000, single=1, leaves=4096, profile=None, tell=lambda _line: None
     )
     (first, second) = (await rounds.run())["warm_ups"]
-    assert len(first["cpu_seconds_per_1000_readings"]) == len(second["cpu_seconds_per_1000_readings"]) == 4
+    assert len(first["cpu_seconds_per_1000_readings"]) == len(second["cpu_seconds_per_1000_readings"]) == 10
+
+
+async def test_one_round_that_takes_more_by_chance_does_not_end_warming_up(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    measured = Measured(stage, 0.8, 0.9, 0.5, 0.6, 0.5, *[1.0] * 20)
+    rounds = Rounds(
+        stage, measured, readings=2_000, single=1, leaves=4096, profile=None, tell=lambda _line: None
+    )
+    first, _ = (await rounds.run())["warm_ups"]
+    assert first["cpu_seconds_per_1000_readings"] == [0.8, 0.9, 0.5, 0.6, 0.5]
