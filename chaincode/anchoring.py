@@ -13,7 +13,18 @@ from chaincode.merkle import verify_inclusion
 from chaincode.names import check_name
 from chaincode.numbers import MAX_LIST, decimal
 from chaincode.registry import require_owner, suspended_by
-from chaincode.state import anchor_key, head_key, read, read_log, read_page, read_source, record, write
+from chaincode.state import (
+    ANCHORS,
+    BEHIND_ANCHORS,
+    anchor_key,
+    head_key,
+    read,
+    read_log,
+    read_page,
+    read_source,
+    record,
+    write,
+)
 from chaincode.stub import Stub
 
 #: What the ledger adds to the members of an anchor.
@@ -74,12 +85,16 @@ async def get_head(stub: Stub, log: str) -> dict[str, object]:
 
 
 async def list_heads(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
-    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first).
+    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first)."""
+    return await read_page(stub, head_key, "log", after, limit)
 
-    Where an anchor stands behind a head, which this contract never writes, it is in the head's member `beyond`.
+
+async def list_ends(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
+    """Return heads as `list_heads` does, each with the records of the first and the last anchor of its log.
+
+    The members `first` and `last` are there as far as the anchors are: a log without anchors has neither.
     """
-    heads = await read_page(stub, head_key, "log", after, limit)
-    return [await _with_what_is_beyond(stub, head) for head in heads]
+    return [await _with_its_ends(stub, head) for head in await list_heads(stub, after, limit)]
 
 
 async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:
@@ -90,6 +105,20 @@ async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dic
         raise ContractError("size", f"a list has 1 to {MAX_LIST} anchors")
     await read_log(stub, log)
     found = stub.get_state_by_range(anchor_key(log, begin), anchor_key(log, begin + count), count)
+    return [record(value) async for _, value in found]
+
+
+async def list_all_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:
+    """Return at most `limit` (1 to 256) records of whatever log, from number `first` of `log` on (empty: from the very first).
+
+    They come by log and number, a log's own in order; logs in the order of their keys, where `a-b` is before `a`.
+    """
+    if log:
+        check_name(log, "log")
+    begin, count = decimal(first), decimal(limit)
+    if not 1 <= count <= MAX_LIST:
+        raise ContractError("size", f"a list has 1 to {MAX_LIST} anchors")
+    found = stub.get_state_by_range(anchor_key(log, begin) if log else ANCHORS, BEHIND_ANCHORS, count)
     return [record(value) async for _, value in found]
 
 
@@ -126,10 +155,11 @@ async def _head(stub: Stub, log: str) -> Head:
     return Head.from_json(found)
 
 
-async def _with_what_is_beyond(stub: Stub, found: dict[str, object]) -> dict[str, object]:
+async def _with_its_ends(stub: Stub, found: dict[str, object]) -> dict[str, object]:
     head = Head.from_json(found)
-    beyond = await read(stub, anchor_key(head.log, head.next))
-    return found if beyond is None else {**found, "beyond": beyond}
+    ends = {"first": 0, "last": head.next - 1} if head.next else {}
+    records = {name: await read(stub, anchor_key(head.log, seq)) for name, seq in ends.items()}
+    return {**found, **{name: each for name, each in records.items() if each is not None}}
 
 
 async def _standing(stub: Stub, known: Anchor) -> dict[str, object]:

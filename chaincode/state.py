@@ -13,6 +13,8 @@ from chaincode.stub import Stub
 
 #: Beginning of every anchor's key.
 ANCHORS: Final = "anchor/"
+#: The first key behind all of them: "0" follows "/" in ASCII.
+BEHIND_ANCHORS: Final = "anchor0"
 
 
 def log_key(log: str) -> str:

@@ -23,6 +23,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PYTEST: Final = (sys.executable, "-m", "pytest", "--durations=25")
 PARTS: Final = {"grid": "grid", "real": "real and not grid", "others": "not real"}
 """Name of each part to the expression that selects its tests; the first is shown as it runs."""
+UNIT: Final = "tests/unit"
+"""Where no test asks for a server: to collect it for nothing takes a pytest longer than all else."""
 FILES: Final = (("--junitxml", "--junit-xml"), ("--log-file",), ("--report-log",))
 """Options, by all their names, whose file each part writes as a whole."""
 NOTHING: Final = 5
@@ -39,7 +41,8 @@ def command(name: str, options: Sequence[str]) -> list[str]:
         known.add_argument(*names, dest=names[0], type=Path)
     asked, _ = known.parse_known_args([*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *options])
     marks = f"({asked.marks}) and {PARTS[name]}" if asked.marks else PARTS[name]
-    words = [*PYTEST, *options, "-m", marks]
+    left = [] if name == "others" else [f"--ignore={UNIT}"]
+    words = [*PYTEST, *options, *left, "-m", marks]
     if "no:cacheprovider" not in asked.plugins:
         words += ["-o", f"cache_dir=.pytest_cache/{name}"]
     if asked.basetemp is not None:

@@ -23,6 +23,7 @@ from bal.stack.servers import SERVERS
 from bal.stack.servers import server as server_of
 from bal.stack.stack import Stack
 from make.stack import in_ci
+from make.tests import UNIT
 from tests.patience import PATIENCE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -181,5 +182,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in {"real", "grid"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(fixture)
+            if item.path.is_relative_to(ROOT / UNIT):
+                message = f"{item.nodeid} asks for a real server, {UNIT} is not looked at for such"
+                raise pytest.UsageError(message)
         if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(START_SECONDS))

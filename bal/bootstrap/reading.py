@@ -124,7 +124,7 @@ async def _audit_on_fabric(
         sources = {source.name for source in await store.sources()}
         logs = [*await ledger.logs_with(sources), *await _logs_to_find(ledger, settings, owner)]
         report = await audit(store, ledger, since=since, logs=logs)
-        await compare_peers(ledger, report, SystemClock())
+        await compare_peers(ledger, report, SystemClock(), named=logs)
     return report
 
 

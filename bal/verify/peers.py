@@ -5,7 +5,7 @@ has no anchor for, is a finding. So is one that gives no answer that makes sense
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from bal.core.errors import LedgerError
@@ -26,8 +26,8 @@ class LedgerPeers(Protocol):
     def peers(self) -> Sequence[str]:
         """Addresses, the one that is trusted most first."""
 
-    async def logs_at(self, peer: str) -> list[str]:
-        """Return the names of all logs."""
+    async def heads_at(self, peer: str) -> Mapping[str, Head | None]:
+        """Return where each log ends, None for one whose last anchor the peer does not have."""
         ...
 
     async def head_at(self, peer: str, log: str) -> Head:
@@ -40,19 +40,31 @@ class LedgerPeers(Protocol):
 
 
 async def compare_peers(
-    ledger: LedgerPeers, report: AuditReport, clock: Clock, *, patience: float = PATIENCE_SECONDS
+    ledger: LedgerPeers,
+    report: AuditReport,
+    clock: Clock,
+    *,
+    named: Collection[str] = (),
+    patience: float = PATIENCE_SECONDS,
 ) -> None:
-    """Add `peer_differs` and `peer_silent` to `report`, with the peer's address."""
-    answering: dict[str, list[str]] = {}
-    for peer, logs in zip(
-        ledger.peers, await asyncio.gather(*(_logs(ledger, peer) for peer in ledger.peers)), strict=True
+    """Add `peer_differs` and `peer_silent` to `report`, with the peer's address.
+
+    Those of `named` are asked for one by one, as who checks a certificate does, and so are those whose ends differ in the
+    lists of all ends.
+    """
+    answering: dict[str, Mapping[str, Head | None]] = {}
+    for peer, heads in zip(
+        ledger.peers, await asyncio.gather(*(_heads(ledger, peer) for peer in ledger.peers)), strict=True
     ):
-        if logs is None:
+        if heads is None:
             report.add("peer_silent", peer)
         else:
-            answering[peer] = logs
+            answering[peer] = heads
     until = clock.monotonic() + patience
-    for log in sorted({log for logs in answering.values() for log in logs}):
+    for log in sorted({log for heads in answering.values() for log in heads} | {*named}):
+        ends = {heads.get(log) for heads in answering.values()}
+        if len(ends) == 1 and None not in ends and log not in named:
+            continue
         while True:
             try:
                 for peer in await _differing(ledger, [*answering], log, clock, until):
@@ -111,9 +123,9 @@ async def _hash(ledger: LedgerPeers, peer: str, log: str, head: Head, end: int) 
     return last.hash if last is not None else None
 
 
-async def _logs(ledger: LedgerPeers, peer: str) -> list[str] | None:
+async def _heads(ledger: LedgerPeers, peer: str) -> Mapping[str, Head | None] | None:
     try:
-        return await ledger.logs_at(peer)
+        return await ledger.heads_at(peer)
     except LedgerError:
         return None
 

@@ -147,25 +147,25 @@ async def test_an_anchor_too_few_endorsed_is_found(network: Network, who: str) -
     assert await altered(network) == 7
 
 
-@pytest.mark.parametrize("function", ["ListAnchors", "ListHeads", "ListSources", "ListLogs"])
+@pytest.mark.parametrize("function", ["ListAllAnchors", "ListHeads", "ListSources", "ListLogs"])
 async def test_an_answer_that_no_block_wrote_is_found(network: Network, function: str) -> None:
     peer, operator = network.peers[0], ledger(network)
-    args = ["bal-1", "0", "256"] if function == "ListAnchors" else ["", "256"]
+    args = ["", "0", "256"] if function == "ListAllAnchors" else ["", "256"]
     said = json.loads(await operator._channel.evaluate(function, args))
     said[0] |= {
-        "ListAnchors": {"root": "ab" * 32},
+        "ListAllAnchors": {"root": "ab" * 32},
         "ListLogs": {"organisation": "MarketMSP"},
         "ListHeads": {"next": 3},
         "ListSources": {"suspended_by": {"RegulatorMSP": "made up"}},
     }[function]
     peer.lies[function] = json.dumps(said).encode()
-    if function != "ListAnchors":  # the page after it is empty
+    plain = operator._channel.evaluate
 
-        async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:
-            return b"[]" if name == function and call[0] else await plain(name, call, *rest, **more)
+    async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:  # the page after it is empty
+        behind = call[:2] == [said[-1].get("log"), str(len(said))] if name == "ListAllAnchors" else call[0]
+        return b"[]" if name == function and behind else await plain(name, call, *rest, **more)
 
-        plain = operator._channel.evaluate
-        operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
+    operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
     with pytest.raises(LedgerAltered):
         await operator.verify()
 
@@ -178,6 +178,18 @@ async def test_a_log_and_an_anchor_that_are_in_no_block_are_found(network: Netwo
     record["seq"] = 4
     peer.state.write("anchor/bal-1/" + f"{4:020d}", canonical.encode(record), (6, 0))
     assert await altered(network) == 6
+
+
+@pytest.mark.parametrize("number", range(4))
+async def test_the_block_of_an_anchor_that_the_state_has_otherwise_is_named(
+    network: Network, number: int
+) -> None:
+    peer, key = network.peers[0], f"anchor/bal-1/{number:020d}"
+    found = peer.state.get(key)
+    assert found is not None
+    record = {**json.loads(found.value), "time": "2026-01-01T00:00:01.000000Z"}
+    peer.state.write(key, canonical.encode(record), found.version)
+    assert await altered(network) == 3 + number
 
 
 async def test_a_source_that_no_block_registered_and_one_that_is_not_answered_are_found(
@@ -193,10 +205,12 @@ async def test_a_source_that_no_block_registered_and_one_that_is_not_answered_ar
 
 
 async def test_what_stands_is_asked_for_in_lists(network: Network) -> None:
-    """A channel of many sources is verified with few questions."""
+    """A channel of many logs and sources is verified with few questions."""
     operator = ledger(network)
     for number in range(40):
         await operator.register_source(f"dso-{number}")
+        await operator.register_log(f"bal-of-{number}")
+        await operator.anchor(chain(2, log=f"bal-of-{number}"))
     asked: list[str] = []
     plain = operator._channel.evaluate
 

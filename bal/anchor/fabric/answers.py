@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple, TypeVar
 
 from bal.anchor.records import of_record
 from bal.core.errors import LedgerUnavailable
@@ -46,6 +47,21 @@ def read_logs(raw: bytes, after: str) -> list[tuple[str, str]]:
     return _read(raw, lambda found: _logs(_list(found), after))
 
 
+class LogEnds(NamedTuple):
+    """What a peer says of both ends of a log."""
+
+    head: Head
+    shown: bool
+    """The peer has the anchor too that its head names."""
+    sources: tuple[AbstractSet[str], ...]
+    """What the first and the newest anchor count."""
+
+
+def read_ends(raw: bytes, after: str) -> list[LogEnds]:
+    """Return what ListEnds answered, by name of the log, each further than the one before and than `after`."""
+    return _read(raw, lambda found: _ends(_list(found), after))
+
+
 def read_objects(raw: bytes) -> list[dict[str, Any]]:
     """Return records of the contract, whichever."""
     return _read(raw, lambda found: [_object(each) for each in _list(found)])
@@ -86,6 +102,28 @@ def _logs(found: list[Any], after: str) -> list[tuple[str, str]]:
         logs.append((name, owner))
         after = name
     return logs
+
+
+def _ends(found: list[Any], after: str) -> list[LogEnds]:
+    ends = []
+    for each in found:
+        members = dict(_object(each))
+        anchors = {
+            name: of_record(_record(members.pop(name)), "", "", 0).anchor
+            for name in ("first", "last")
+            if name in members
+        }
+        head, last = Head.from_json(members), anchors.get("last")
+        if head.log <= after or any(anchor.log != head.log for anchor in anchors.values()):
+            raise ValueError
+        shown = (
+            (last.seq + 1, last.hash) == (head.next, head.hash)
+            if last is not None
+            else head == Head(head.log)
+        )
+        ends.append(LogEnds(head, shown, tuple(anchor.counts.keys() for anchor in anchors.values())))
+        after = head.log
+    return ends
 
 
 def _object(found: Any) -> dict[str, Any]:

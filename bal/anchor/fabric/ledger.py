@@ -5,7 +5,16 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from bal.anchor.fabric.access import FabricAccess
-from bal.anchor.fabric.answers import read_head, read_logs, read_record, read_records, read_run, read_source
+from bal.anchor.fabric.answers import (
+    LogEnds,
+    read_ends,
+    read_head,
+    read_logs,
+    read_record,
+    read_records,
+    read_run,
+    read_source,
+)
 from bal.anchor.fabric.blocks import Blocks
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.gateways import GatewayChannel
@@ -24,6 +33,8 @@ from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
 
 KIND: Final = "fabric"
+_ENDS: Final = 64
+"""Logs of a page with the anchors at both ends: 80 kB of anchors of one source, 5 MB of anchors of 256."""
 _UNKNOWN: Final = frozenset(("anchor_unknown", "unknown_log", "unknown_source"))
 
 T = TypeVar("T")
@@ -162,14 +173,15 @@ class FabricLedger:
         return known
 
     async def logs_with(self, sources: Collection[str]) -> list[str]:
-        """Return the logs, whosesoever, whose first or newest anchor counts one of `sources`: a source has one owner."""
-        found = []
-        for log, _ in await self.all_logs():
-            head = await self.head(log)
-            ends = [head, await self.find(log, 0)] if head is not None else []
-            if any(end is not None and not end.anchor.counts.keys().isdisjoint(sources) for end in ends):
-                found.append(log)
-        return found
+        """Return the logs, whosesoever, whose first or newest anchor counts one of `sources`: a source has one owner.
+
+        By one's own peer. `LedgerUnavailable` when it gives no answer that makes sense.
+        """
+        return [
+            each.head.log
+            for each in await self._ends_at(self._peers.own)
+            if not all(counts.isdisjoint(sources) for counts in each.sources)
+        ]
 
     async def verify(self) -> None:
         """Read every block of the first peer and hold its answers against them. `LedgerAltered` names the first that lies.
@@ -180,12 +192,12 @@ class FabricLedger:
         await verify_channel(self._channel)
 
     # --- one peer, for audits -------------------------------------------------------------------------------------
-    async def logs_at(self, peer: str) -> list[str]:
-        """Return all logs by one peer, asked itself. `LedgerUnavailable` when it gives no answer that makes sense."""
-        known: list[str] = []
-        while page := await self._logs(known[-1] if known else "")(peer):
-            known += [log for log, _ in page]
-        return known
+    async def heads_at(self, peer: str) -> dict[str, Head | None]:
+        """Return where each log ends by one peer, asked itself; None where it lacks the anchor that the head names.
+
+        `LedgerUnavailable` when it gives no answer that makes sense.
+        """
+        return {each.head.log: each.head if each.shown else None for each in await self._ends_at(peer)}
 
     async def head_at(self, peer: str, log: str) -> Head:
         """Return where a log ends by one peer, asked itself. `LedgerUnavailable` as above."""
@@ -263,6 +275,12 @@ class FabricLedger:
             self._submission.saw(each.anchor.log, each.anchor.seq + 1)
         return made
 
+    async def _ends_at(self, peer: str) -> list[LogEnds]:
+        known: list[LogEnds] = []
+        while page := await self._ends(known[-1].head.log if known else "")(peer):
+            known += page
+        return known
+
     # --- questions ------------------------------------------------------------------------------------------------
     async def _word(self, question: Question[T]) -> T | None:
         return await (question(self._peers.own) if self._own else self._peers.word(question))
@@ -291,3 +309,6 @@ class FabricLedger:
 
     def _logs(self, after: str) -> Question[list[tuple[str, str]]]:
         return self._question("ListLogs", [after, str(MAX_LIST)], lambda raw: read_logs(raw, after))
+
+    def _ends(self, after: str) -> Question[list[LogEnds]]:
+        return self._question("ListEnds", [after, str(_ENDS)], lambda raw: read_ends(raw, after))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from chaincode import canonical
 from chaincode.anchor import GENESIS, MAX_SOURCES, Anchor
 from chaincode.certification import FUNCTIONS, MAX_ANCHORS_ARGUMENT, MAX_ARGUMENT
 from chaincode.chain import MAX_ANCHORS, Head, check_anchor, check_anchors
@@ -226,8 +225,12 @@ async def test_malformed_anchors_are_refused(text: str | bytes, code: str) -> No
         (("ListAnchors", "bal-1", "0", "0"), "size"),
         (("ListAnchors", "bal-1", "0", "257"), "size"),
         (("ListAnchors", "bal-1", "x", "1"), "malformed"),
-        *(((name, "", "0"), "size") for name in ("ListLogs", "ListHeads", "ListSources")),
-        *(((name, "B", "1"), "malformed") for name in ("ListLogs", "ListHeads", "ListSources")),
+        *(((name, "", "0"), "size") for name in ("ListLogs", "ListHeads", "ListEnds", "ListSources")),
+        *(((name, "B", "1"), "malformed") for name in ("ListLogs", "ListHeads", "ListEnds", "ListSources")),
+        (("ListAllAnchors", "", "0", "0"), "size"),
+        (("ListAllAnchors", "bal-1", "0", "257"), "size"),
+        (("ListAllAnchors", "bal-1", "x", "1"), "malformed"),
+        (("ListAllAnchors", "B", "0", "1"), "malformed"),
         (("VerifyEntry", "bal-1", "0", "0", "x", "[]"), "malformed"),
         (("VerifyEntry", "bal-1", "0", "0", "00" * 32, "{}"), "malformed"),
         (("VerifyEntry", "bal-1", "0", "0", "00" * 32, '["00"]'), "malformed"),
@@ -295,13 +298,32 @@ async def test_logs_are_listed_by_name() -> None:
     assert await world.run("ListSources", "b", "1") == [await world.run("GetSource", "log")]
 
 
-async def test_an_anchor_that_stands_behind_a_head_is_listed_with_it() -> None:
+async def test_ends_are_heads_with_the_first_and_the_newest_anchor() -> None:
     world = await registered()
-    (stray,) = await world.run("Anchor", argument(chain(1)))
     head = await world.run("GetHead", "bal-1")
-    assert head in await world.run("ListHeads", "", "256")
-    world.state[anchor_key("bal-1", 1)] = canonical.encode(stray)
-    assert {**head, "beyond": stray} in await world.run("ListHeads", "", "256")
+    assert await world.run("ListEnds", "", "9") == [head]
+    records = await world.run("Anchor", argument(chain(3)))
+    head = await world.run("GetHead", "bal-1")
+    assert await world.run("ListHeads", "", "9") == [head]
+    assert await world.run("ListEnds", "", "9") == [{**head, "first": records[0], "last": records[2]}]
+    del world.state[anchor_key("bal-1", 2)]
+    assert await world.run("ListEnds", "", "9") == [{**head, "first": records[0]}]
+
+
+async def test_all_anchors_come_log_by_log_from_any_of_them_on() -> None:
+    world = World()
+    await world.run("RegisterSource", "dso-a")
+    stand: list[tuple[str, int]] = []
+    for log in ("b", "a", "a-b"):
+        await world.run("RegisterLog", log)
+        await world.run("Anchor", argument(chain(3, log=log)))
+    assert await world.run("ListAllAnchors", "", "0", "1") == [await world.run("GetAnchor", "a-b", "0")]
+    place: tuple[str, int] = ("", 0)
+    while page := await world.run("ListAllAnchors", place[0], str(place[1]), "2"):
+        assert len(page) <= 2
+        stand += [(each["log"], each["seq"]) for each in page]
+        place = (page[-1]["log"], page[-1]["seq"] + 1)
+    assert stand == [(log, seq) for log in ("a-b", "a", "b") for seq in range(3)]
 
 
 def test_the_largest_submission_fits_its_limit() -> None:

@@ -106,8 +106,11 @@ def calls(number: int) -> Iterator[Call]:
                 ("SuspendSource", source, "suspend" if step % 3 else "resume", "maintenance"),
             ),
             ("dso-admin", ("SetRules", source, sha256(bytes([step % 5])).hexdigest())),
-            ("dso-client", ("ListAnchors", log, "0", "40")),
-            ("dso-client", (("ListLogs", "ListHeads", "ListSources")[step % 3], "", "256")),
+            (
+                "dso-client",
+                ("ListAnchors", log, "0", "40") if step % 2 else ("ListAllAnchors", log, "0", "99"),
+            ),
+            ("dso-client", (("ListLogs", "ListHeads", "ListEnds", "ListSources")[step % 4], "", "256")),
             ("dso-client", ("GetSource", source)),
             ("regulator-client", ("Anchor", argument(made))),
             ("dso-client", (f"\xe9{step}".encode(), b"\xff")),

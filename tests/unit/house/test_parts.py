@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import pytest
 
 from make import tests as parts
+from tests.real import pytest_collection_modifyitems
 from tests.unit.house.tree import ROOT
 
 STAND_IN = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored where the tests run in the background
 part = sys.argv[-1].rpartition("/")[2]
 print(part, "runs", *sys.argv[1:-4], flush=True)
 if os.environ.get("READ"):
@@ -70,10 +73,12 @@ def test_all_run_at_a_time_and_the_output_of_a_hidden_one_stands_together(tmp_pa
     done = run(1, "-x", "tests/unit", MEET=str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.split("\n")
-    assert [line for line in lines if line.startswith("grid")] == ["grid runs -x tests/unit", "grid ended"]
+    begun = {name: f"{name} runs -x tests/unit --ignore=tests/unit" for name in ("grid", "real")}
+    begun["others"] = "others runs -x tests/unit"
+    assert [line for line in lines if line.startswith("grid")] == [begun["grid"], "grid ended"]
     for name in ("real", "others"):
-        at = lines.index(f"{name} runs -x tests/unit")
-        assert lines[at : at + 2] == [f"{name} runs -x tests/unit", f"{name} ended"]
+        at = lines.index(begun[name])
+        assert lines[at : at + 2] == [begun[name], f"{name} ended"]
 
 
 def test_without_the_stack_there_is_one_that_tells_what_it_leaves_out(tmp_path: Path) -> None:
@@ -83,6 +88,15 @@ def test_without_the_stack_there_is_one_that_tells_what_it_leaves_out(tmp_path: 
     assert done.returncode == 0, done.stdout
     assert "left out by STACK=0" in done.stdout
     assert "1 passed, 1 skipped" in done.stdout
+
+
+def test_a_unit_test_that_asks_for_a_server_is_told(request: pytest.FixtureRequest) -> None:
+    item = copy(request.node)
+    item.fixturenames = ["real"]
+    with pytest.raises(
+        pytest.UsageError, match="asks for a real server, tests/unit is not looked at for such"
+    ):
+        pytest_collection_modifyitems([item])
 
 
 def test_every_closing_line_is_there(tmp_path: Path) -> None:

@@ -28,11 +28,20 @@ class Peers:
         """Peers that say no more from the log named on."""
         self.heads: dict[str, Head] = {}
         """What a peer says of its heads, whatever it holds."""
+        self.asked: list[tuple[str, str]] = []
+        """The heads asked for, also those of lists."""
 
-    async def logs_at(self, peer: str) -> list[str]:
-        return list(self._of(peer))
+    async def heads_at(self, peer: str) -> dict[str, Head | None]:
+        found: dict[str, Head | None] = {}
+        for log in self._of(peer):
+            head = await self.head_at(peer, log) if (peer, log) not in self.falling_silent else None
+            last = await self.find_at(peer, log, head.next - 1) if head is not None and head.next else None
+            shown = head == Head(log) or (last is not None and head == Head(log, last.seq + 1, last.hash))
+            found[log] = head if shown else None
+        return found
 
     async def head_at(self, peer: str, log: str) -> Head:
+        self.asked.append((peer, log))
         if (peer, log) in self.falling_silent:
             self.silent.add(peer)
         held = self._of(peer).get(log, [])
@@ -65,6 +74,21 @@ async def test_peers_that_agree_are_no_finding() -> None:
     assert await findings(peers) == set()
     peers.held = {peer: {} for peer in peers.peers}
     assert await findings(peers) == set()
+
+
+async def test_only_logs_that_differ_are_asked_for_one_by_one() -> None:
+    peers = Peers()
+    peers.held = {peer: {f"bal-{number}": LINE for number in range(5)} for peer in peers.peers}
+    peers.held["b:1"] = {**peers.held["b:1"], "bal-3": FORK}
+    assert await findings(peers) == {Finding("peer_differs", "b:1")}
+    assert sorted(log for peer, log in peers.asked if peer == "b:1") == [
+        "bal-0",
+        "bal-1",
+        "bal-2",
+        "bal-3",
+        "bal-3",
+        "bal-4",
+    ]
 
 
 async def test_one_that_is_behind_for_a_moment_is_none_and_for_good_is() -> None:
