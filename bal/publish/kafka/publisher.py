@@ -162,7 +162,7 @@ class KafkaPublisher:
     async def _send_queue(self, producer: Any, place: Place, queue: Sequence[Record]) -> None:
         """Send the records of one partition in order. `PublishRefused` when Kafka refuses them for good."""
         topic, partition = place
-        # Apart from the event loop: compressing a full batch takes some 10 ms and lets other threads run meanwhile.
+        # Apart from the event loop: a full batch's records take a while to be put together. The library compresses on it.
         batches = await asyncio.to_thread(_batches, producer, queue)
         answers = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
         for answer in answers:
