@@ -31,13 +31,12 @@ async def measure(folder: Path, documents: int, workers: int, profile: Path | No
 
     collect_seldom()  # as `bal run` does
     fsync = _fsync_milliseconds(folder)
-    async with open_service(
-        Home(folder / "home"), Settings().model_copy(update={"workers": workers})
-    ) as opened:
+    settings = Settings().model_copy(update={"workers": workers})
+    async with open_service(Home(folder / "home"), settings) as opened:
         service = opened.service
         await service.start()
-        await service.register_source(Source(name="bench", lane=next(iter(service.pipeline.lanes))))
-        lane = service.pipeline.lanes[next(iter(service.pipeline.lanes))]
+        ((name, lane),) = service.pipeline.lanes.items()
+        await service.register_source(Source(name="bench", lane=name))
         warm = document(0, METERS)
         await service.ingest(Message("bench", "cim", warm, hashlib.sha256(warm).digest()))
         lags: list[float] = []
