@@ -84,17 +84,14 @@ async def get_head(stub: Stub, log: str) -> dict[str, object]:
     return (await _head(stub, log)).to_json()
 
 
-async def list_heads(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
-    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first)."""
-    return await read_page(stub, head_key, "log", after, limit)
-
-
 async def list_ends(stub: Stub, after: str, limit: str) -> list[dict[str, object]]:
-    """Return heads as `list_heads` does, each with the records of the first and the last anchor of its log.
+    """Return at most `limit` (1 to 256) heads of logs, by name of the log, those after `after` (empty: from the first).
 
-    The members `first` and `last` are there as far as the anchors are: a log without anchors has neither.
+    Beside each head are the records of the `first` and the `last` anchor of its log, as far as they are there: a log
+    without anchors has neither.
     """
-    return [await _with_its_ends(stub, head) for head in await list_heads(stub, after, limit)]
+    heads = await read_page(stub, head_key, "log", after, limit)
+    return [await _with_its_ends(stub, head) for head in heads]
 
 
 async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:

@@ -36,7 +36,6 @@ FUNCTIONS: Final = {
     "ListAnchors": Function(anchoring.list_anchors, 3, 3, writes=False),
     "GetSource": Function(registry.get_source, 1, 1, writes=False),
     "ListLogs": Function(registry.list_logs, 2, 2, writes=False),
-    "ListHeads": Function(anchoring.list_heads, 2, 2, writes=False),
     "ListEnds": Function(anchoring.list_ends, 2, 2, writes=False),
     "ListAllAnchors": Function(anchoring.list_all_anchors, 3, 3, writes=False),
     "ListSources": Function(registry.list_sources, 2, 2, writes=False),

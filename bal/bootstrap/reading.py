@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bal.bootstrap.adapters import existing, open_store, read_ledger
 from bal.bootstrap.fabric import open_fabric
 from bal.config import Settings, load
-from bal.core.errors import LedgerAltered, Malformed, NothingToTrust
+from bal.core.errors import LedgerAltered, LedgerUnavailable, Malformed, NothingToTrust
 from bal.core.names import is_name
 from bal.home import Home
 from bal.keys import Keys
@@ -122,9 +122,13 @@ async def _audit_on_fabric(
 ) -> AuditReport:
     async with open_fabric(settings.fabric, peers, own=True) as ledger:
         sources = {source.name for source in await store.sources()}
-        logs = [*await ledger.logs_with(sources), *await _logs_to_find(ledger, settings, owner)]
+        try:
+            logs = [*await ledger.logs_with(sources), *await _logs_to_find(ledger, settings, owner)]
+        except LedgerUnavailable:
+            await ledger.verify()  # tells where, if what it answers was altered
+            raise
         report = await audit(store, ledger, since=since, logs=logs)
-        await compare_peers(ledger, report, SystemClock(), named=logs)
+        await compare_peers(ledger, report, SystemClock(), named={*logs, *await store.logs()})
     return report
 
 

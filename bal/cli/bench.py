@@ -99,9 +99,9 @@ def _bench_stack(
         profile=profile,
         tell=tell,
     )
-    found = asyncio.run(rounds.run())
-    tell("the servers are stopped; the same documents on embedded parts, for comparison")
-    found["embedded"] = embedded = asyncio.run(measure(folder, _EMBEDDED_READINGS // METERS, workers, None))
+    tell("first the same documents on embedded parts, for comparison")
+    embedded = asyncio.run(measure(folder, _EMBEDDED_READINGS // METERS, workers, None))
+    found = {**asyncio.run(rounds.run()), "embedded": embedded}
     if as_json:
         print_json(found)
         return

@@ -94,7 +94,7 @@ class PoolNormaliser:
         pool = self._pool
         if pool is None:
             self._context.set_forkserver_preload(_PRELOADED)
-            pool = self._pool = ProcessPoolExecutor(self._workers, self._context, worker.prepare)
+            pool = self._pool = ProcessPoolExecutor(self._workers, self._context, worker.prepare_for_many)
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, worker.run, task)
         except BrokenProcessPool:

@@ -46,10 +46,15 @@ class Task(NamedTuple):
 
 
 def prepare() -> None:
-    """Make a process end with its parent, leave Ctrl-C to it, and not look for garbage where there is none."""
-    collect_seldom()
+    """Make a process end with its parent, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def prepare_for_many() -> None:
+    """Do the same for a process that normalises one message after the other."""
+    prepare()
+    collect_seldom()
 
 
 def _end_with_parent() -> None:

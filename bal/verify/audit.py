@@ -136,18 +136,21 @@ class Audit:
         expected, previous = (reached.seq + 1, reached.hash) if reached is not None else (0, GENESIS)
         if expected > top:
             return
-        async for commitment in self._ledger.anchors(log, expected):
-            anchor = commitment.anchor
-            if anchor.seq > top:
-                break
-            if anchor.log != log or anchor.seq < expected:
-                self._report.add("ledger_altered", f"{log}:{expected}")
-                continue
-            if anchor.seq != expected or anchor.previous != previous:
-                self._report.add("ledger_altered", f"{log}:{expected}")
-            await self._batch(commitment)
-            expected, previous = anchor.seq + 1, anchor.hash
-            self._heads[log] = Head(anchor.seq, anchor.hash)
+        try:
+            async for commitment in self._ledger.anchors(log, expected):
+                anchor = commitment.anchor
+                if anchor.seq > top:
+                    break
+                if anchor.log != log or anchor.seq < expected:
+                    self._report.add("ledger_altered", f"{log}:{expected}")
+                    continue
+                if anchor.seq != expected or anchor.previous != previous:
+                    self._report.add("ledger_altered", f"{log}:{expected}")
+                await self._batch(commitment)
+                expected, previous = anchor.seq + 1, anchor.hash
+                self._heads[log] = Head(anchor.seq, anchor.hash)
+        except LedgerAltered as error:
+            self._report.add("ledger_altered", f"block:{error.block}")
         if expected <= top:
             self._report.add("ledger_altered", f"{log}:{expected}")
 

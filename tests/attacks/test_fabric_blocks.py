@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 
 import pytest
 from fabric_protos.common import common_pb2
@@ -12,11 +12,13 @@ from fabric_protos.common import common_pb2
 from bal.anchor.embedded.block import Transaction, Write
 from bal.anchor.fabric import verification
 from bal.anchor.fabric.ledger import FabricLedger
-from bal.core.errors import LedgerAltered
+from bal.core.errors import LedgerAltered, LedgerUnavailable
 from bal.system import SystemClock
 from chaincode import canonical
 from tests.unit.anchor.embedded.home import begin_with, chain
 from tests.unit.anchor.fabric.network import Authority, Network, Peer, block_hash, make_block
+
+LATER: Final = "2026-01-01T00:00:01.000000Z"
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ async def test_an_anchor_too_few_endorsed_is_found(network: Network, who: str) -
     assert await altered(network) == 7
 
 
-@pytest.mark.parametrize("function", ["ListAllAnchors", "ListHeads", "ListSources", "ListLogs"])
+@pytest.mark.parametrize("function", ["ListAllAnchors", "ListEnds", "ListSources", "ListLogs"])
 async def test_an_answer_that_no_block_wrote_is_found(network: Network, function: str) -> None:
     peer, operator = network.peers[0], ledger(network)
     args = ["", "0", "256"] if function == "ListAllAnchors" else ["", "256"]
@@ -155,7 +157,7 @@ async def test_an_answer_that_no_block_wrote_is_found(network: Network, function
     said[0] |= {
         "ListAllAnchors": {"root": "ab" * 32},
         "ListLogs": {"organisation": "MarketMSP"},
-        "ListHeads": {"next": 3},
+        "ListEnds": {"next": 3},
         "ListSources": {"suspended_by": {"RegulatorMSP": "made up"}},
     }[function]
     peer.lies[function] = json.dumps(said).encode()
@@ -181,15 +183,115 @@ async def test_a_log_and_an_anchor_that_are_in_no_block_are_found(network: Netwo
 
 
 @pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("change", [{"time": LATER}, {"seq": 9}, {"log": "zzz"}, {"log": "aaa"}, {"root": 5}])
 async def test_the_block_of_an_anchor_that_the_state_has_otherwise_is_named(
-    network: Network, number: int
+    network: Network, number: int, change: dict[str, object]
 ) -> None:
-    peer, key = network.peers[0], f"anchor/bal-1/{number:020d}"
+    put(network.peers[0], f"anchor/bal-1/{number:020d}", **change)
+    assert await altered(network) == 3 + number
+
+
+def put(peer: Peer, key: str, **change: object) -> None:
     found = peer.state.get(key)
     assert found is not None
-    record = {**json.loads(found.value), "time": "2026-01-01T00:00:01.000000Z"}
-    peer.state.write(key, canonical.encode(record), found.version)
-    assert await altered(network) == 3 + number
+    peer.state.write(key, canonical.encode({**json.loads(found.value), **change}), found.version)
+
+
+@pytest.mark.parametrize("second", ["none", "{}", "[]", "null", '{"log": ["x"], "seq": 0}'])
+async def test_a_lie_is_told_though_the_blocks_are_others_the_second_time(
+    network: Network, second: str
+) -> None:
+    put(network.peers[0], f"anchor/bal-1/{1:020d}", time=LATER)
+    operator = ledger(network)
+    plain = operator._channel.blocks
+    writes = (Write("anchor/x", second),)
+    transaction = Transaction("ab" * 32, LATER, "Anchor", (), "DsoMSP", (), (), writes, "")
+    forged = make_block(0, b"", [network.envelope(transaction, ["DsoMSP"])], b"\0")
+    readings: list[int] = []
+
+    async def blocks(first: int, end: int) -> AsyncIterator[bytes]:
+        readings.append(first)
+        if readings.count(0) == 1:
+            async for block in plain(first, end):
+                yield block
+        elif second == "none":
+            message = "no more blocks"
+            raise LedgerUnavailable(message)
+        else:
+            yield forged
+
+    operator._channel.blocks = blocks  # type: ignore[method-assign]
+    with pytest.raises(LedgerAltered):
+        await operator.verify()
+
+
+@pytest.mark.parametrize("change", [{}, {"suspended": ["dso-a"]}, {"time": LATER}, {"root": "ab" * 32}])
+async def test_anchors_are_read_as_the_blocks_have_them(network: Network, change: dict[str, object]) -> None:
+    """A peer that answers one list as its blocks are and another one otherwise."""
+    reader = FabricLedger(network.channel("DsoMSP"), SystemClock(), own=True)
+    said = json.loads(await reader._channel.evaluate("ListAnchors", ["bal-1", "0", "4"]))
+    said[1] |= change
+    network.peers[0].lies["ListAnchors"] = json.dumps(said).encode()
+    await reader.verify()
+    if not change:
+        assert [each.anchor.seq async for each in reader.anchors("bal-1")] == [0, 1, 2, 3]
+        return
+    with pytest.raises(LedgerAltered):
+        assert [each async for each in reader.anchors("bal-1")] == []
+
+
+async def test_a_log_does_not_end_before_its_blocks(network: Network) -> None:
+    reader = FabricLedger(network.channel("DsoMSP"), SystemClock(), own=True)
+    await reader.verify()
+    for peer in network.peers:
+        peer.lies["GetHead"] = json.dumps({"log": "bal-1", "next": 2, "hash": chain(2)[1].hash}).encode()
+    with pytest.raises(LedgerAltered):
+        assert [each async for each in reader.anchors("bal-1")] == []
+
+
+@pytest.mark.parametrize(
+    "change", [None, "first", "last", "without first", "without last", "in the other's stead"]
+)
+async def test_ends_of_logs_are_those_of_the_blocks(network: Network, change: str | None) -> None:
+    peer, operator = network.peers[0], ledger(network)
+    (said,) = json.loads(await operator._channel.evaluate("ListEnds", ["", "64"]))
+    if change is None:
+        peer.lies["ListEnds"] = b"[]"
+    elif change.startswith("without"):
+        del said[change.split()[1]]
+    elif change == "in the other's stead":
+        said["first"] = said["last"]
+    else:
+        said[change]["counts"] = {"dso-b": 2}
+        said[change]["rules"] = {"dso-b": "5a" * 32}
+    plain = operator._channel.evaluate
+
+    async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:
+        if name != "ListEnds" or change is None:
+            return await plain(name, call, *rest, **more)
+        return b"[]" if call[0] else json.dumps([said]).encode()
+
+    operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
+    with pytest.raises(LedgerAltered):
+        await operator.verify()
+
+
+async def test_a_peer_that_makes_anchors_up_without_end_is_stopped(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = ledger(network)
+    (last,) = json.loads(await operator._channel.evaluate("ListAnchors", ["bal-1", "3", "1"]))
+    monkeypatch.setattr(verification, "_STRANGERS", 1000)
+    plain = operator._channel.evaluate
+
+    async def evaluate(name: str, call: Any, *rest: Any, **more: Any) -> Any:
+        if name != "ListAllAnchors" or not call[0]:
+            return await plain(name, call, *rest, **more)
+        return json.dumps([{**last, "seq": int(call[1]) + each} for each in range(256)]).encode()
+
+    operator._channel.evaluate = evaluate  # type: ignore[method-assign,assignment]
+    with pytest.raises(LedgerAltered):
+        await operator.verify()
 
 
 async def test_a_source_that_no_block_registered_and_one_that_is_not_answered_are_found(

@@ -13,6 +13,9 @@ from chaincode.names import check_name
 
 _TEXTS: Final = ("tx_id", "time", "organisation")
 
+ENDS: Final = 64
+"""Logs of a page of ListEnds: 80 kB with anchors of one source, 5 MB with anchors of 256."""
+
 T = TypeVar("T")
 
 
@@ -105,7 +108,9 @@ def _logs(found: list[Any], after: str) -> list[tuple[str, str]]:
 
 
 def _ends(found: list[Any], after: str) -> list[LogEnds]:
-    ends = []
+    ends: list[LogEnds] = []
+    if len(found) > ENDS:
+        raise ValueError
     for each in found:
         members = dict(_object(each))
         anchors = {

@@ -6,6 +6,7 @@ from typing import Any, Final, Self, TypeVar
 
 from bal.anchor.fabric.access import FabricAccess
 from bal.anchor.fabric.answers import (
+    ENDS,
     LogEnds,
     read_ends,
     read_head,
@@ -15,12 +16,13 @@ from bal.anchor.fabric.answers import (
     read_run,
     read_source,
 )
+from bal.anchor.fabric.block import altered
 from bal.anchor.fabric.blocks import Blocks
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.gateways import GatewayChannel
 from bal.anchor.fabric.peers import BEHIND_SECONDS, PAUSE, Peers, Question, unsettled
 from bal.anchor.fabric.submission import Submission, refused
-from bal.anchor.fabric.verification import verify_channel
+from bal.anchor.fabric.verification import Line, chained, verify_channel
 from bal.anchor.records import of_record
 from bal.core.commitment import Commitment
 from bal.core.errors import LedgerOutcomeUnknown
@@ -33,8 +35,8 @@ from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
 
 KIND: Final = "fabric"
-_ENDS: Final = 64
-"""Logs of a page with the anchors at both ends: 80 kB of anchors of one source, 5 MB of anchors of 256."""
+_LOGS: Final = 1 << 20
+"""Most logs that a peer may list: one that goes on would do so for ever."""
 _UNKNOWN: Final = frozenset(("anchor_unknown", "unknown_log", "unknown_source"))
 
 T = TypeVar("T")
@@ -63,6 +65,8 @@ class FabricLedger:
         self._peers = Peers(channel, clock)
         self._submission = Submission(channel, self._peers, clock, patience, self._standing)
         self._blocks = Blocks(channel, self._word)
+        self._verified: dict[str, Line] = {}
+        """What the blocks had of each log when they were verified last."""
         self._ahead: set[str] = set()
         """Peers one's own never came up with: it is waited for once, be it behind for good or they beyond the truth."""
 
@@ -152,12 +156,19 @@ class FabricLedger:
     async def anchors(self, log: str, first: int = 0) -> AsyncIterator[Commitment]:
         """Yield the anchors of a log in sequence, those included that come while this goes on.
 
-        `LedgerUnavailable` where it is known to go on and nobody that counts lists what follows.
+        `LedgerUnavailable` where it is known to go on and nobody that counts lists what follows. After `verify`, read from
+        the beginning, `LedgerAltered` where they are not those of the blocks.
         """
+        line = self._verified.get(log) if first == 0 else None
+        digest = b""
         while first < (end := await self._end(log)):
+            if line is not None and self._own and end < line.head.next:
+                raise altered(line.block, f"the peer says that log {log} ends before its blocks do")
             while first < end:
                 count = min(end - first, MAX_LIST)
-                for commitment in await self._commitments(await self._listed(log, first, count)):
+                records = await self._listed(log, first, count)
+                digest = _held(line, digest, first, records)
+                for commitment in await self._commitments(records):
                     yield commitment
                 first += count
 
@@ -186,10 +197,11 @@ class FabricLedger:
     async def verify(self) -> None:
         """Read every block of the first peer and hold its answers against them. `LedgerAltered` names the first that lies.
 
-        Order, hashes, validity flags, endorsements of every anchor by two organisations, and that all the contract
-        answers on this peer is what the blocks wrote.
+        Order, hashes, validity flags, endorsements of every anchor by two organisations, and that all logs, ends, anchors and
+        sources the contract lists on this peer are what the blocks wrote. What `anchors` yields from then on is held against
+        them too.
         """
-        await verify_channel(self._channel)
+        self._verified = await verify_channel(self._channel)
 
     # --- one peer, for audits -------------------------------------------------------------------------------------
     async def heads_at(self, peer: str) -> dict[str, Head | None]:
@@ -279,6 +291,8 @@ class FabricLedger:
         known: list[LogEnds] = []
         while page := await self._ends(known[-1].head.log if known else "")(peer):
             known += page
+            if len(known) > _LOGS:
+                raise unsettled("a peer lists logs without end")
         return known
 
     # --- questions ------------------------------------------------------------------------------------------------
@@ -311,4 +325,17 @@ class FabricLedger:
         return self._question("ListLogs", [after, str(MAX_LIST)], lambda raw: read_logs(raw, after))
 
     def _ends(self, after: str) -> Question[list[LogEnds]]:
-        return self._question("ListEnds", [after, str(_ENDS)], lambda raw: read_ends(raw, after))
+        return self._question("ListEnds", [after, str(ENDS)], lambda raw: read_ends(raw, after))
+
+
+def _held(line: Line | None, digest: bytes, first: int, records: Sequence[dict[str, Any]]) -> bytes:
+    """Return the digest of a log's records, those before number `first` and these. `LedgerAltered` where it is not the blocks'."""
+    if line is None:
+        return digest
+    for end, record in enumerate(records, first + 1):
+        digest = chained(digest, record)
+        if end == line.head.next and digest != line.digest:
+            raise altered(
+                line.block, f"the peer lists other anchors of log {line.head.log} than its blocks have"
+            )
+    return digest

@@ -1,20 +1,23 @@
 """A peer held against its own blocks: each block's hashes and endorsements, and every answer against what was written.
 
-Memory: what is registered on the channel (logs, sources), a digest of each log's anchors, and a few pages of anchors.
+Memory: what is registered on the channel (logs, sources), three digests a log, and a page of anchors; of what the peer
+answers and no block wrote, as much as may have come meanwhile.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
-from bal.anchor.fabric.answers import read_objects, read_records
+from bal.anchor.fabric.answers import ENDS, read_objects, read_records
 from bal.anchor.fabric.block import Block, Writes, altered, read_block
 from bal.anchor.fabric.channel import Channel
 from bal.anchor.fabric.membership import Membership
+from bal.anchor.fabric.submission import refused
 from bal.anchor.records import of_record
-from bal.core.errors import LedgerUnavailable
+from bal.core.errors import LedgerAltered, LedgerUnavailable
 from chaincode.chain import Head, check_anchor
 from chaincode.errors import ContractError
 from chaincode.numbers import MAX_LIST
@@ -27,9 +30,31 @@ _PAUSE: Final = 0.2
 """A peer writes a block down before its state: its answers may be a moment behind."""
 
 
-async def verify_channel(channel: Channel) -> None:
-    """Read all blocks of the first peer of `channel`. `LedgerAltered` names the first that does not fit."""
-    await Verification(channel).run()
+_STRANGERS: Final = 65_536
+"""Anchors that may have come while the peer listed all it has; one that lists more without a block makes them up."""
+_ANCHOR: Final = "the peer answers something else of one of its anchors"
+
+
+@dataclass(slots=True)
+class Line:
+    """A log's anchors as the blocks have them."""
+
+    head: Head
+    digest: bytes = b""
+    """Of all records in order: `chained` over them."""
+    first: bytes = b""
+    """`chained` over the first record alone; `last` likewise."""
+    last: bytes = b""
+    block: int = 0
+    """That of the newest."""
+
+
+async def verify_channel(channel: Channel) -> dict[str, Line]:
+    """Read all blocks of the first peer of `channel`; return what they wrote, by log.
+
+    `LedgerAltered` names the first that does not fit; `LedgerUnavailable`.
+    """
+    return await Verification(channel).run()
 
 
 class Verification:
@@ -43,14 +68,12 @@ class Verification:
         self._members = Membership()
         self._written: dict[str, tuple[int, Any]] = {}
         """What the blocks wrote last under keys that are no anchor's, and in which block."""
-        self._ends: dict[str, Head] = {}
-        """Where the anchors read so far leave each log: they follow one another without a gap."""
-        self._digests: dict[str, bytes] = {}
-        """Of the records of each log's anchors, by `_chained`."""
+        self._lines: dict[str, Line] = {}
+        """What the blocks read so far have of each log that has anchors: they follow one another without a gap."""
         self._unseen: dict[str, Any] = {}
         """What the peer answered and no block read so far has written."""
 
-    async def run(self) -> None:
+    async def run(self) -> dict[str, Line]:
         """Read to the end; what the peer answers beyond it must be in the blocks that came meanwhile."""
         await self._read(await self._channel.height())
         wrong: set[str] = set()
@@ -59,7 +82,7 @@ class Verification:
             self._unseen |= await self._wrong_registrations()
             await self._read(await self._channel.height())
             if not wrong and not self._unseen:
-                return
+                return self._lines
             await asyncio.sleep(_PAUSE)
         raise altered(*min([*await self._first_wrong(wrong), *self._first_unseen()]))
 
@@ -87,7 +110,7 @@ class Verification:
                     raise altered(block.number, "a head is not where the anchors before it lead")
                 else:
                     self._written[key] = (block.number, record)
-                if self._unseen.get(key) == record:
+                if key in self._unseen and self._unseen[key] == record:
                     del self._unseen[key]
 
     def _anchored(self, number: int, key: str, record: Any) -> None:
@@ -98,12 +121,14 @@ class Verification:
             raise altered(number, "one of its anchors does not follow on the one before") from None
         if key != anchor_key(anchor.log, anchor.seq):
             raise altered(number, "one of its anchors stands in the place of another")
-        self._ends[anchor.log] = end
-        self._digests[anchor.log] = _chained(self._digests.get(anchor.log, b""), record)
+        line = self._lines.setdefault(anchor.log, Line(end))
+        line.head, line.block = end, number
+        line.digest, line.last = chained(line.digest, record), chained(b"", record)
+        line.first = line.first or line.last
 
     def _end(self, key: str) -> Head:
         log = key.removeprefix(head_key(""))
-        return self._ends.get(log, Head(log))
+        return self._lines[log].head if log in self._lines else Head(log)
 
     def _check_endorsed(self, number: int, transaction: Writes) -> None:
         signers = self._members.signers(transaction.endorsements)
@@ -123,35 +148,51 @@ class Verification:
             log, seq = each["log"], each["seq"]
             if seq >= self._end(head_key(log)).next:
                 self._unseen[anchor_key(log, seq)] = each
+                if len(self._unseen) > _STRANGERS:
+                    raise altered(self._next - 1, "the peer answers anchors without end that no block wrote")
             else:
-                digests[log] = _chained(digests.get(log, b""), each)
+                digests[log] = chained(digests.get(log, b""), each)
                 counts[log] = counts.get(log, 0) + 1
         return {
             log
-            for log, end in self._ends.items()
-            if (counts.get(log, 0), digests.get(log)) != (end.next, self._digests[log])
+            for log, line in self._lines.items()
+            if (counts.get(log, 0), digests.get(log)) != (line.head.next, line.digest)
         }
 
     async def _first_wrong(self, logs: Collection[str]) -> list[tuple[int, str]]:
-        """Return the block of the first anchor of these logs that the peer answers otherwise: all blocks are read once more."""
+        """Return the block of the first anchor of these logs that the peer answers otherwise: all blocks are read once more.
+
+        The last one where that can't be told: the peer gives no blocks any more, or others than before.
+        """
         if not logs:
             return []
-        why = "the peer answers something else of one of its anchors"
-        number = 0
-        pages: dict[str, dict[int, Any]] = {}
-        async for raw in self._channel.blocks(0, self._next):
-            for transaction in read_block(raw, number, self._channel.chaincode).transactions:
-                for key, record in _records(number, transaction):
-                    if not key.startswith(ANCHORS) or record["log"] not in logs:
-                        continue
-                    log, seq = record["log"], record["seq"]
-                    if seq not in pages.get(log, {}):
-                        page = await self._anchors(log, seq)
-                        pages[log] = {each["seq"]: each for each in page if each["log"] == log}
-                    if pages[log].get(seq) != record:
-                        return [(number, why)]
-            number += 1
-        return [(self._next - 1, why)]
+        number, log, page = 0, "", dict[int, Any]()
+        try:
+            async for raw in self._channel.blocks(0, self._next):
+                block = await asyncio.to_thread(read_block, raw, number, self._channel.chaincode)
+                for transaction in block.transactions:
+                    for key, record in _records(number, transaction):
+                        if not key.startswith(ANCHORS) or record["log"] not in logs:
+                            continue
+                        if record["log"] != log or record["seq"] not in page:
+                            log = record["log"]
+                            page = await self._page(log, record["seq"])
+                        if page.get(record["seq"]) != record:
+                            return [(number, _ANCHOR)]
+                number += 1
+        except (LedgerUnavailable, LookupError, TypeError, ValueError):
+            pass
+        return [(self._next - 1, _ANCHOR)]
+
+    async def _page(self, log: str, first: int, most: int = MAX_LIST) -> dict[int, Any]:
+        """Return anchors of one log, by number; one alone, or none, where the peer answers what the contract never does."""
+        count = min(most, self._lines[log].head.next - first)
+        try:
+            return {
+                each["seq"]: each for each in await self._anchors(log, first, count) if each["log"] == log
+            }
+        except LedgerAltered:
+            return await self._page(log, first, 1) if most > 1 else {}
 
     def _first_unseen(self) -> list[tuple[int, str]]:
         """Return the block that wrote the first of what the peer answers otherwise; the last one where none wrote it."""
@@ -164,36 +205,59 @@ class Verification:
         ]
 
     async def _all_anchors(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the anchors the peer lists, up to the first that is none or not further than the one before."""
         log, first, last = "", 0, ""
-        while page := await self._anchors(log, first):
+        while page := await self._readable(log, first):
             for each in page:
                 log, first = each["log"], each["seq"] + 1
                 key = anchor_key(log, each["seq"])
                 if key <= last:
-                    raise altered(self._next - 1, "the peer answers ListAllAnchors over and over")
+                    return
                 last = key
                 yield each
 
-    async def _anchors(self, log: str, first: int) -> list[dict[str, Any]]:
-        return await self._asked("ListAllAnchors", log, str(first), str(MAX_LIST), read=read_records) or []
+    async def _readable(self, log: str, first: int) -> list[dict[str, Any]]:
+        try:
+            return await self._anchors(log, first, MAX_LIST)
+        except LedgerAltered:
+            if not self._lines:  # nothing will be found missing
+                raise
+            return []
+
+    async def _anchors(self, log: str, first: int, count: int) -> list[dict[str, Any]]:
+        page = await self._asked("ListAllAnchors", log, str(first), str(count), read=read_records)
+        if len(page) > count:
+            raise altered(self._next - 1, "the peer answers more than it was asked for")
+        return page
 
     async def _wrong_registrations(self) -> dict[str, Any]:
-        """Return what the peer answers of logs, heads and sources that the blocks read so far do not say."""
+        """Return what the peer answers of logs, their ends and sources that the blocks read so far do not say."""
         written = {key: record for key, (_, record) in self._written.items()}
         found: dict[str, Any] = dict.fromkeys(written)
-        for function, member, key_of in (
-            ("ListLogs", "log", log_key),
-            ("ListHeads", "log", head_key),
-            ("ListSources", "source", source_key),
+        for function, count, member, key_of in (
+            ("ListLogs", MAX_LIST, "log", log_key),
+            ("ListEnds", ENDS, "log", head_key),
+            ("ListSources", MAX_LIST, "source", source_key),
         ):
-            async for each in self._all(function, member):
-                found[key_of(each[member])] = each
+            async for each in self._all(function, count, member):
+                key = key_of(each[member])
+                found[key] = each
+                if function == "ListEnds":
+                    head = {name: each[name] for name in each.keys() - {"first", "last"}}
+                    if head != written.get(key) or self._has_ends(each):
+                        found[key] = head
         return {key: each for key, each in found.items() if written.get(key) != each}
 
-    async def _all(self, function: str, member: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield all records of a list that goes by the name in `member`."""
+    def _has_ends(self, answered: dict[str, Any]) -> bool:
+        """Tell whether the anchors answered beside a head are those the blocks have at the ends of its log."""
+        line = self._lines.get(answered["log"])
+        told = {name: chained(b"", answered[name]) for name in ("first", "last") if name in answered}
+        return told == ({} if line is None else {"first": line.first, "last": line.last})
+
+    async def _all(self, function: str, count: int, member: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield all records of a list that goes by the name in `member`, asked for in pages of `count`."""
         after = ""
-        while page := await self._listed(function, after, str(MAX_LIST)):
+        while page := await self._asked(function, after, str(count), read=read_objects):
             for each in page:
                 name = str(each.get(member))
                 if name <= after:
@@ -201,14 +265,15 @@ class Verification:
                 yield each
                 after = name
 
-    async def _listed(self, function: str, *args: str) -> list[dict[str, Any]]:
-        return await self._asked(function, *args, read=read_objects) or []
-
-    async def _asked(self, function: str, *args: str, read: Callable[[bytes], T]) -> T | None:
+    async def _asked(self, function: str, *args: str, read: Callable[[bytes], T]) -> T:
         try:
             raw = await self._channel.evaluate(function, args, self._peer)
-        except ContractError:  # the peer knows no such log
-            return None
+        except ContractError as error:
+            if error.code == "unknown_function":  # a contract of before: no lie
+                raise refused(error) from None
+            raise altered(
+                self._next - 1, f"the peer refuses {function}, which the contract does not"
+            ) from None
         try:
             return read(raw)
         except LedgerUnavailable as error:
@@ -224,6 +289,6 @@ def _records(number: int, transaction: Writes) -> Iterator[tuple[str, Any]]:
             raise altered(number, "the contract's state holds what it never writes") from None
 
 
-def _chained(digest: bytes, record: Any) -> bytes:
+def chained(digest: bytes, record: Any) -> bytes:
     """Return a digest of a log's records so far and one more."""
     return sha256(digest + json.dumps(record, sort_keys=True).encode()).digest()

@@ -110,7 +110,7 @@ def calls(number: int) -> Iterator[Call]:
                 "dso-client",
                 ("ListAnchors", log, "0", "40") if step % 2 else ("ListAllAnchors", log, "0", "99"),
             ),
-            ("dso-client", (("ListLogs", "ListHeads", "ListEnds", "ListSources")[step % 4], "", "256")),
+            ("dso-client", (("ListLogs", "ListEnds", "ListSources")[step % 3], "", "256")),
             ("dso-client", ("GetSource", source)),
             ("regulator-client", ("Anchor", argument(made))),
             ("dso-client", (f"\xe9{step}".encode(), b"\xff")),
