@@ -22,6 +22,7 @@ from bal.stack.fabric.server import Fabric
 from bal.stack.layout import Layout, cache_path
 from bal.stack.servers import servers
 from make.stack import in_ci
+from tests.patience import PATIENCE
 from tests.unit.deploy.containers import ROOT, compose, copied, stack_paths
 
 HERE = Path(__file__).parent
@@ -184,8 +185,9 @@ def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
     broker = tmp_path / "broker"
     broker.write_text(
         f"#!/bin/sh\necho new > {tmp_path / 'first'}; mv {tmp_path / 'first'} {watched}; sleep 2.5\n"
-        f"trap 'echo hup >> {heard}' HUP\ntrap 'echo term >> {heard}; exit 0' TERM\n"
-        f"echo up >> {heard}\nwhile :; do sleep 0.05; done\n"
+        f"echo up >> {heard}\n"  # before it listens: the signal may come at once
+        f"trap 'echo term >> {heard}; exit 0' TERM\ntrap 'echo hup >> {heard}' HUP\n"
+        "while :; do sleep 0.05; done\n"
     )
     broker.chmod(0o755)
     process = subprocess.Popen(
@@ -193,7 +195,7 @@ def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
     )
 
     def until(lines: list[str]) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not heard.exists() or heard.read_text().split() != lines:
             assert time.monotonic() < end
             time.sleep(0.05)
