@@ -11,13 +11,14 @@ from chaincode.chain import MAX_ANCHORS, Head, check_run
 from chaincode.errors import ContractError
 from chaincode.merkle import verify_inclusion
 from chaincode.names import check_name
-from chaincode.numbers import MAX_LIST, decimal
+from chaincode.numbers import decimal
 from chaincode.registry import require_owner, suspended_by
 from chaincode.state import (
     ANCHORS,
     BEHIND_ANCHORS,
     anchor_key,
     head_key,
+    list_size,
     read,
     read_log,
     read_page,
@@ -97,9 +98,7 @@ async def list_ends(stub: Stub, after: str, limit: str) -> list[dict[str, object
 async def list_anchors(stub: Stub, log: str, first: str, limit: str) -> list[dict[str, object]]:
     """Return at most `limit` (1 to 256) records of a log from sequence number `first` on, in order."""
     check_name(log, "log")
-    begin, count = decimal(first), decimal(limit)
-    if not 1 <= count <= MAX_LIST:
-        raise ContractError("size", f"a list has 1 to {MAX_LIST} anchors")
+    begin, count = decimal(first), list_size(limit, "anchor")
     await read_log(stub, log)
     found = stub.get_state_by_range(anchor_key(log, begin), anchor_key(log, begin + count), count)
     return [record(value) async for _, value in found]
@@ -112,9 +111,7 @@ async def list_all_anchors(stub: Stub, log: str, first: str, limit: str) -> list
     """
     if log:
         check_name(log, "log")
-    begin, count = decimal(first), decimal(limit)
-    if not 1 <= count <= MAX_LIST:
-        raise ContractError("size", f"a list has 1 to {MAX_LIST} anchors")
+    begin, count = decimal(first), list_size(limit, "anchor")
     found = stub.get_state_by_range(anchor_key(log, begin) if log else ANCHORS, BEHIND_ANCHORS, count)
     return [record(value) async for _, value in found]
 

@@ -74,6 +74,14 @@ async def read_source(stub: Stub, source: str) -> dict[str, object]:
     return found
 
 
+def list_size(limit: str, what: str) -> int:
+    """Return how many of `what` a list may have, 1 to 256, else raise ContractError (malformed, size)."""
+    count = decimal(limit)
+    if not 1 <= count <= MAX_LIST:
+        raise ContractError("size", f"a list has 1 to {MAX_LIST} {what}s")
+    return count
+
+
 async def read_page(
     stub: Stub, key: Callable[[str], str], what: str, after: str, limit: str
 ) -> list[dict[str, object]]:
@@ -83,9 +91,7 @@ async def read_page(
     """
     if after:
         check_name(after, what)
-    count = decimal(limit)
-    if not 1 <= count <= MAX_LIST:
-        raise ContractError("size", f"a list has 1 to {MAX_LIST} {what}s")
+    count = list_size(limit, what)
     # "-" is the first character that can continue a name, "0" follows "/" in ASCII.
     start, end = key(f"{after}-") if after else key(""), f"{key('')[:-1]}0"
     return [record(value) async for _, value in stub.get_state_by_range(start, end, count)]

@@ -276,6 +276,13 @@ async def test_ends_of_logs_are_those_of_the_blocks(network: Network, change: st
         await operator.verify()
 
 
+@pytest.mark.parametrize("said", [b"[{}]", b'[{"log": ["bal-1"], "source": 5}]'])
+@pytest.mark.parametrize("function", ["ListLogs", "ListEnds", "ListSources"])
+async def test_a_list_without_names_is_found(network: Network, function: str, said: bytes) -> None:
+    network.peers[0].lies[function] = said
+    assert await altered(network) == 6
+
+
 async def test_a_peer_that_makes_anchors_up_without_end_is_stopped(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

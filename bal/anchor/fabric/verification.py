@@ -25,11 +25,11 @@ from chaincode.state import ANCHORS, anchor_key, head_key, log_key, source_key
 
 T = TypeVar("T")
 
+_HEADS: Final = head_key("")
+"""Beginning of every head's key."""
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.2
 """A peer writes a block down before its state: its answers may be a moment behind."""
-
-
 _STRANGERS: Final = 65_536
 """Anchors that may have come while the peer listed all it has; one that lists more without a block makes them up."""
 _ANCHOR: Final = "the peer answers something else of one of its anchors"
@@ -106,7 +106,7 @@ class Verification:
             for key, record in _records(block.number, transaction):
                 if key.startswith(ANCHORS):
                     self._anchored(block.number, key, record)
-                elif key.startswith(head_key("")) and record != self._end(key).to_json():
+                elif key.startswith(_HEADS) and record != self._end(key.removeprefix(_HEADS)).to_json():
                     raise altered(block.number, "a head is not where the anchors before it lead")
                 else:
                     self._written[key] = (block.number, record)
@@ -116,7 +116,7 @@ class Verification:
     def _anchored(self, number: int, key: str, record: Any) -> None:
         try:
             anchor = of_record(record, "", "", number).anchor
-            end = check_anchor(anchor, self._end(head_key(anchor.log)))
+            end = check_anchor(anchor, self._end(anchor.log))
         except (ContractError, KeyError, TypeError, ValueError):
             raise altered(number, "one of its anchors does not follow on the one before") from None
         if key != anchor_key(anchor.log, anchor.seq):
@@ -126,8 +126,7 @@ class Verification:
         line.digest, line.last = chained(line.digest, record), chained(b"", record)
         line.first = line.first or line.last
 
-    def _end(self, key: str) -> Head:
-        log = key.removeprefix(head_key(""))
+    def _end(self, log: str) -> Head:
         return self._lines[log].head if log in self._lines else Head(log)
 
     def _check_endorsed(self, number: int, transaction: Writes) -> None:
@@ -146,7 +145,7 @@ class Verification:
         counts: dict[str, int] = {}
         async for each in self._all_anchors():
             log, seq = each["log"], each["seq"]
-            if seq >= self._end(head_key(log)).next:
+            if seq >= self._end(log).next:
                 self._unseen[anchor_key(log, seq)] = each
                 if len(self._unseen) > _STRANGERS:
                     raise altered(self._next - 1, "the peer answers anchors without end that no block wrote")
@@ -166,23 +165,30 @@ class Verification:
         """
         if not logs:
             return []
-        number, log, page = 0, "", dict[int, Any]()
+        log, page = "", dict[int, Any]()
         try:
-            async for raw in self._channel.blocks(0, self._next):
-                block = await asyncio.to_thread(read_block, raw, number, self._channel.chaincode)
-                for transaction in block.transactions:
-                    for key, record in _records(number, transaction):
-                        if not key.startswith(ANCHORS) or record["log"] not in logs:
-                            continue
-                        if record["log"] != log or record["seq"] not in page:
-                            log = record["log"]
-                            page = await self._page(log, record["seq"])
-                        if page.get(record["seq"]) != record:
-                            return [(number, _ANCHOR)]
-                number += 1
+            async for number, record in self._anchors_again():
+                if record["log"] not in logs:
+                    continue
+                if record["log"] != log or record["seq"] not in page:
+                    log = record["log"]
+                    page = await self._page(log, record["seq"])
+                if page.get(record["seq"]) != record:
+                    return [(number, _ANCHOR)]
         except (LedgerUnavailable, LookupError, TypeError, ValueError):
             pass
         return [(self._next - 1, _ANCHOR)]
+
+    async def _anchors_again(self) -> AsyncIterator[tuple[int, Any]]:
+        """Yield what all blocks write under keys of anchors, with the number of the block; nothing else is checked again."""
+        number = 0
+        async for raw in self._channel.blocks(0, self._next):
+            block = await asyncio.to_thread(read_block, raw, number, self._channel.chaincode)
+            for transaction in block.transactions:
+                for key, record in _records(number, transaction):
+                    if key.startswith(ANCHORS):
+                        yield number, record
+            number += 1
 
     async def _page(self, log: str, first: int, most: int = MAX_LIST) -> dict[int, Any]:
         """Return anchors of one log, by number; one alone, or none, where the peer answers what the contract never does."""
@@ -259,9 +265,9 @@ class Verification:
         after = ""
         while page := await self._asked(function, after, str(count), read=read_objects):
             for each in page:
-                name = str(each.get(member))
-                if name <= after:
-                    raise altered(self._next - 1, f"the peer answers {function} over and over")
+                name = each.get(member)
+                if type(name) is not str or name <= after:
+                    raise altered(self._next - 1, f"the peer answers {function} over and over, or no names")
                 yield each
                 after = name
 
