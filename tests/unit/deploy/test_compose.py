@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,27 @@ def test_files_that_are_mounted_or_copied_are_there_and_not_ignored() -> None:
             assert source in compose()["volumes"] or (ROOT / source).exists()
 
 
+# Not a script of a shell: dash loses a signal that comes while it starts a command.
+BROKER = """
+import os, pathlib, signal, sys, time
+watched, heard = map(pathlib.Path, sys.argv[1:])
+def tell(word):
+    with heard.open("a") as file:
+        file.write(word + "\\n")
+    if word == "term":
+        os._exit(0)
+first = heard.with_name("first")
+first.write_text("new\\n")
+first.replace(watched)
+time.sleep(2.5)
+tell("up")  # before it listens: the signal may come at once
+signal.signal(signal.SIGTERM, lambda *_: tell("term"))
+signal.signal(signal.SIGHUP, lambda *_: tell("hup"))
+while True:
+    time.sleep(60)
+"""
+
+
 def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
     """Rights and the revocation list come from other containers, which cannot signal it; its end is passed on.
 
@@ -182,16 +204,9 @@ def test_a_broker_in_a_container_is_told_of_new_rights(tmp_path: Path) -> None:
     """
     watched, heard = tmp_path / "acl", tmp_path / "heard"
     watched.write_text("one")
-    broker = tmp_path / "broker"
-    broker.write_text(
-        f"#!/bin/sh\necho new > {tmp_path / 'first'}; mv {tmp_path / 'first'} {watched}; sleep 2.5\n"
-        f"echo up >> {heard}\n"  # before it listens: the signal may come at once
-        f"trap 'echo term >> {heard}; exit 0' TERM\ntrap 'echo hup >> {heard}' HUP\n"
-        "while :; do sleep 0.05; done\n"
-    )
-    broker.chmod(0o755)
     process = subprocess.Popen(
-        [ROOT / "deploy" / "mosquitto.sh", broker], env={**os.environ, "WATCHED": str(watched)}
+        [ROOT / "deploy" / "mosquitto.sh", sys.executable, "-c", BROKER, watched, heard],
+        env={**os.environ, "WATCHED": str(watched)},
     )
 
     def until(lines: list[str]) -> None:
