@@ -38,6 +38,8 @@ _JARS: Final = 100
 _READY_SECONDS: Final = 240.0
 _STOP_SECONDS: Final = 40.0
 _POLL_SECONDS: Final = 0.2
+# Its workers look for work every hundredth of a millisecond for a while before they sleep: docs/adr/0057.
+_TIMER_SLACK: Final = 1_000_000
 
 
 class Cassandra:
@@ -100,6 +102,7 @@ class Cassandra:
                 ],
                 layout,
                 directory=folder,
+                timer_slack=_TIMER_SLACK,
             )
         ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bal.core.errors import Unavailable
 from bal.stack.layout import Layout
+from bal.stack.slack import timer_slack
 
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 4096
@@ -27,6 +28,8 @@ class Process:
     layout: Layout
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    timer_slack: int = 0
+    """By how many nanoseconds its waits for a time may be longer than it asked; 0 leaves that to the kernel."""
 
     @property
     def pid(self) -> int | None:
@@ -48,7 +51,7 @@ class Process:
         if log_path.exists() and log_path.stat().st_size > _LOG_BYTES:
             log_path.replace(log_path.with_suffix(".old"))
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        with log_path.open("ab") as log:
+        with log_path.open("ab") as log, timer_slack(self.timer_slack):
             running = subprocess.Popen(  # noqa: S603 - what to run comes from this room
                 list(self.argv),
                 cwd=self.directory or self.layout.path,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,17 @@ def test_a_kill_is_seen_at_once(layout: Layout) -> None:
     one.kill()
     assert one.pid is None
     one.signal(signal.SIGTERM)  # nobody there
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows a timer slack")
+def test_its_waits_are_as_late_as_it_bears_and_ours_as_before(layout: Layout) -> None:
+    own = Path("/proc/self/timerslack_ns").read_text()
+    one = replace(sleeper(layout), timer_slack=1_234_567)
+    one.start()
+    assert Path(f"/proc/{one.pid}/timerslack_ns").read_text().strip() == "1234567"
+    one.stop()
+    assert Path("/proc/self/timerslack_ns").read_text() == own
+    plain = sleeper(layout)
+    plain.start()
+    assert Path(f"/proc/{plain.pid}/timerslack_ns").read_text() == own
+    plain.stop()
