@@ -8,6 +8,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from bal.garbage import collect_seldom
 from tests.counts import HAMMER, count_case, summary
 from tests.grid import grid
 from tests.real import pytest_collection_modifyitems, real
@@ -42,6 +43,11 @@ def _own_log() -> Iterator[None]:
     """Undo what a command run in this process set up: it writes to the standard error of a test that is over."""
     yield
     structlog.reset_defaults()
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage as `bal run` does: what was collected are a million objects that stay to the end."""
+    collect_seldom()
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:
