@@ -160,27 +160,27 @@ class Round:
             "BAL_LANE__ANCHORS_PER_TRANSACTION": str(load_.anchors),
         }
         how = [] if profile is None else ["-m", "cProfile", "-o", str(profile.absolute())]
-        running = subprocess.Popen(  # noqa: S603 - this program
-            [sys.executable, *how, "-m", "bal", "run", "--json"],
+        command = [sys.executable, *how, "-m", "bal", "run", "--json"]
+        with subprocess.Popen(  # noqa: S603 - this program
+            command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
-        try:
-            assert running.stdout is not None
-            if not json.loads(running.stdout.readline() or "{}").get("ready"):
-                message = "`bal run` does not start"
-                raise Unavailable(message, subject=load_.name, remedy="see what it printed")
-            yield running
-        finally:
-            running.send_signal(signal.SIGTERM)
+        ) as running:
             try:
-                running.wait(_READY_SECONDS)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                running.wait()
+                assert running.stdout is not None
+                if not json.loads(running.stdout.readline() or "{}").get("ready"):
+                    message = "`bal run` does not start"
+                    raise Unavailable(message, subject=load_.name, remedy="see what it printed")
+                yield running
+            finally:
+                running.send_signal(signal.SIGTERM)
+                try:
+                    running.wait(_READY_SECONDS)
+                except subprocess.TimeoutExpired:
+                    running.kill()
 
 
 def quantile(arrivals: list[tuple[float, float, int]], part: float) -> float:
