@@ -1,15 +1,14 @@
 """Parts: the outcomes of a message with salts and leaves, in portions, as plain data that is cheap to send.
 
-A packed part is `marshal` data (both ends run the same interpreter): readings by column, salts and leaves joined. It takes
-0.2 us a reading to pack and 0.3 us to unpack, half of what pickled named tuples take.
+A packed part is `marshal` data (both ends run the same interpreter) with the readings by column: half the work of pickled
+named tuples.
 """
 
 import hashlib
 import marshal
 from collections.abc import Iterator
-from itertools import repeat
 
-from bal.core.entry import SALT_BYTES, expand_salts, leaves
+from bal.core.entry import expand_salts, leaves
 from bal.core.errors import BalError, Unreadable
 from bal.core.limits import BATCH_LEAVES
 from bal.core.message import Message, Rejection
@@ -21,7 +20,6 @@ from bal.ports import NormalisedPart
 
 PART_OUTCOMES = BATCH_LEAVES
 """Outcomes of a full part."""
-LEAF_BYTES = 32
 
 
 def part_seed(seed: bytes, number: int) -> bytes:
@@ -92,7 +90,7 @@ def pack(part: NormalisedPart) -> bytes:
     """Return a part as plain data."""
     columns = list(zip(*part.readings, strict=True))
     rejections = [(ordinal, *rejection) for ordinal, rejection in part.rejections]
-    salts, hashes = b"".join(part.salts), b"".join(part.leaves)
+    salts, hashes = list(part.salts), list(part.leaves)
     return marshal.dumps((columns, salts, hashes, rejections, part.duplicates, part.outcomes))
 
 
@@ -101,14 +99,9 @@ def unpack(data: bytes) -> NormalisedPart:
     columns, salts, hashes, rejections, duplicates, count = marshal.loads(data)  # noqa: S302 - of our own worker
     return NormalisedPart(
         list(map(Reading._make, zip(*columns, strict=True))),
-        _sliced(salts, SALT_BYTES),
-        _sliced(hashes, LEAF_BYTES),
+        salts,
+        hashes,
         [(row[0], Rejection._make(row[1:])) for row in rejections],
         duplicates,
         count,
     )
-
-
-def _sliced(data: bytes, size: int) -> list[bytes]:
-    starts = range(0, len(data), size)
-    return list(map(bytes.__getitem__, repeat(data), map(slice, starts, range(size, len(data) + size, size))))
